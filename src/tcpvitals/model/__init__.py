@@ -1,0 +1,1 @@
+"""What the figures mean: histogram, key, snapshot, interval.  Pure: no I/O, no clock."""

@@ -1,0 +1,187 @@
+"""What makes a group (the `--by` option), and the name of one group.
+
+Importing this needs no numpy, because the options are parsed with it.  Addresses arrive here as
+the kernel half masked them; an IPv4-mapped IPv6 address has become its IPv4 address there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import TYPE_CHECKING, TypeAlias
+
+from tcpvitals.errors import UsageError
+from tcpvitals.model.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Address: TypeAlias = IPv4Address | IPv6Address | IPv4Network | IPv6Network
+
+WHOLE_HOST = "whole host"
+UNKNOWN = "unknown"
+
+_V4_BITS = 32
+_V6_BITS = 128
+
+
+class Field(StrEnum):
+    """One thing that connections can be grouped by."""
+
+    LADDR = "laddr"
+    RADDR = "raddr"
+    LPORT = "lport"
+    RPORT = "rport"
+    SERVICE = "service"
+    ROLE = "role"
+    NETNS = "netns"
+
+
+ADDRESS_FIELDS = (Field.LADDR, Field.RADDR)
+
+
+class Role(StrEnum):
+    """Which end of a connection this host is."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """How many leading bits of an address are kept, for each family."""
+
+    v4: int = _V4_BITS
+    v6: int = _V6_BITS
+
+
+WHOLE_ADDRESS = Prefix()
+
+# What the other family gets when `--by raddr/N` names only one length: the usual size of a subnet
+# and of a site.
+_USUAL = Prefix(v4=24, v6=48)
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """What makes a group: the fields, in the order they are shown; no field is the whole host."""
+
+    fields: tuple[Field, ...] = ()
+    laddr_prefix: Prefix = WHOLE_ADDRESS
+    raddr_prefix: Prefix = WHOLE_ADDRESS
+
+    @classmethod
+    def parse(cls, text: str) -> Grouping:
+        """Read the `--by` option: fields with commas between, `raddr/24`, `raddr/48`, `raddr/24/56`.
+
+        A lone length up to 32 is IPv4's, and IPv6 then has 48; a greater one is IPv6's, and IPv4
+        then has 24.  Empty text is the whole host.
+
+        Raises:
+            UsageError: an unknown or repeated field, or a bad prefix.
+        """
+        fields: dict[Field, Prefix] = {}
+        for word in text.split(",") if text.strip() else ():
+            field, prefix = _parse_word(word.strip())
+            if field in fields:
+                msg = f"--by: '{field}' is there twice"
+                raise UsageError(msg)
+            fields[field] = prefix
+        return cls(
+            tuple(fields),
+            fields.get(Field.LADDR, WHOLE_ADDRESS),
+            fields.get(Field.RADDR, WHOLE_ADDRESS),
+        )
+
+    def prefix(self, field: Field) -> Prefix:
+        """Return the prefix lengths that `laddr` or `raddr` is cut to."""
+        return self.laddr_prefix if field is Field.LADDR else self.raddr_prefix
+
+
+def _parse_word(word: str) -> tuple[Field, Prefix]:
+    name, slash, lengths = word.partition("/")
+    try:
+        field = Field(name)
+    except ValueError:
+        msg = f"--by: '{printable(name)}' is not one of {', '.join(Field)}"
+        raise UsageError(msg) from None
+    if not slash:
+        return field, WHOLE_ADDRESS
+    if field not in ADDRESS_FIELDS:
+        msg = f"--by: '{printable(word)}': only {' and '.join(ADDRESS_FIELDS)} take a prefix"
+        raise UsageError(msg)
+    return field, _parse_prefix(word, lengths.split("/"))
+
+
+def _parse_prefix(word: str, lengths: list[str]) -> Prefix:
+    # int() would also take "+24", "2_4" and other alphabets' digits.
+    numbers = [int(length) for length in lengths if length.isascii() and length.isdecimal()]
+    if len(numbers) == len(lengths):
+        match numbers:
+            case [v4] if v4 <= _V4_BITS:
+                return Prefix(v4, _USUAL.v6)
+            case [v6] if v6 <= _V6_BITS:
+                return Prefix(_USUAL.v4, v6)
+            case [v4, v6] if v4 <= _V4_BITS and v6 <= _V6_BITS:
+                return Prefix(v4, v6)
+    msg = (
+        f"--by: '{printable(word)}' has no good prefix length: "
+        f"/0 to /{_V4_BITS} for IPv4, up to /{_V6_BITS} for IPv6, or both as in /24/56"
+    )
+    raise UsageError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupKey:
+    """What the connections of one group have in common.
+
+    A field that is not grouped by is None; one that is and still None is unknown.  An address may
+    be a plain one, already masked, or a network; `netns` is the namespace's inode number.
+    """
+
+    laddr: Address | None = None
+    raddr: Address | None = None
+    lport: int | None = None
+    rport: int | None = None
+    service: int | None = None
+    role: Role | None = None
+    netns: int | None = None
+
+    def labels(self, grouping: Grouping, netns_names: Mapping[int, str]) -> dict[str, str]:
+        """Return the grouping's fields with their values, in its order: {"raddr": "10.0.0.0/24"}.
+
+        Namespace names come out as they came in, and are not made printable.
+        """
+        return {field.value: self._text(field, grouping, netns_names) for field in grouping.fields}
+
+    def title(self, grouping: Grouping, netns_names: Mapping[int, str]) -> str:
+        """Return a name safe for a terminal: "10.0.0.1", or "raddr=10.0.0.1 rport=443"."""
+        labels = self.labels(grouping, netns_names)
+        if not labels:
+            return WHOLE_HOST
+        if len(labels) == 1:
+            return printable(next(iter(labels.values())))
+        return printable(" ".join(f"{name}={value}" for name, value in labels.items()))
+
+    def _text(self, field: Field, grouping: Grouping, netns_names: Mapping[int, str]) -> str:
+        match field:
+            case Field.LADDR:
+                return _address_text(self.laddr, grouping.laddr_prefix)
+            case Field.RADDR:
+                return _address_text(self.raddr, grouping.raddr_prefix)
+            case Field.NETNS if self.netns is not None:
+                return netns_names.get(self.netns, str(self.netns))
+            case _:
+                value: int | Role | None = getattr(self, field.value)
+                return UNKNOWN if value is None else str(value)
+
+
+def _address_text(address: Address | None, prefix: Prefix) -> str:
+    if address is None:
+        return UNKNOWN
+    if isinstance(address, IPv4Network | IPv6Network):
+        length, first = address.prefixlen, address.network_address
+    else:
+        length, first = prefix.v4 if address.version == 4 else prefix.v6, address  # noqa: PLR2004
+    return str(first) if length == first.max_prefixlen else f"{first}/{length}"
