@@ -73,7 +73,7 @@ class Grouping:
 
     @classmethod
     def parse(cls, text: str) -> Grouping:
-        """Read the `--by` option: fields with commas between, `raddr/24`, `raddr/48`, `raddr/24/56`.
+        """Read the `--by` option: fields and commas, `raddr/24`, `raddr/48`, `raddr/24/56`.
 
         A lone length up to 32 is IPv4's, and IPv6 then has 48; a greater one is IPv6's, and IPv4
         then has 24.  Empty text is the whole host.

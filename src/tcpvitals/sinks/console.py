@@ -1,0 +1,102 @@
+"""Full histograms as text, in the layout of bcc's tcprtt.
+
+Each block is a key, a log2 histogram with its unit named, and a line of figures from the fine
+buckets.  The seed and bcc label slot i as if it ended at 2**i - 1; it holds 2**i to 2**(i+1) - 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TextIO
+
+from tcpvitals.model.histogram import LOG2_SLOTS, fold_log2, log2_edges
+from tcpvitals.model.key import Grouping
+from tcpvitals.model.measurement import Measurement, Unit
+from tcpvitals.sinks.figures import exact, plain
+from tcpvitals.sinks.notes import notes
+
+if TYPE_CHECKING:
+    from tcpvitals.model.report import Print
+    from tcpvitals.model.snapshot import Distribution
+
+LEAST_BLOCK_LINES = 6
+"""Lines of the smallest block: key, blank, header, one slot, figures, blank."""
+
+_STARS = 40
+_PERCENTILES = (50, 90, 99)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleSink:
+    """Writes a block for each group with samples, the newest and busiest first.
+
+    `extension` adds the sum of the samples and their count, as the seed's -show-ext does;
+    `timestamp` the time of day; `top` is the most groups shown, None for all.
+    """
+
+    stream: TextIO
+    measurement: Measurement = field(default_factory=Measurement)
+    grouping: Grouping = field(default_factory=Grouping)
+    extension: bool = False
+    timestamp: bool = False
+    top: int | None = None
+
+    def show(self, print_: Print) -> None:
+        """Write one print, with a blank line after it."""
+        self.stream.write(self.text(print_))
+        self.stream.flush()
+
+    def text(self, print_: Print) -> str:
+        """Return what `show` writes."""
+        rows = print_.rows()
+        blocks = [self._block(print_, row) for row in rows[: self.top]]
+        remarks = notes(print_, len(rows) - len(blocks))
+        if remarks:
+            blocks.append(remarks)
+        clock = f"{print_.wall_time:%H:%M:%S}\n" if self.timestamp else ""
+        return clock + "".join("\n".join(block) + "\n\n" for block in blocks)
+
+    def _block(self, print_: Print, row: int) -> list[str]:
+        shown, unit = print_.shown, self.measurement.unit
+        distribution = shown.counters.row(row)
+        return [
+            f"Key: {shown.keys[row].title(self.grouping, print_.netns_names)}",
+            *(_extension(distribution, unit) if self.extension else ()),
+            "",
+            *histogram_lines(distribution, unit),
+            figures_line(distribution, unit),
+        ]
+
+
+def _extension(distribution: Distribution, unit: Unit) -> tuple[str, str]:
+    return f"Latency = {exact(distribution.sum_us, unit)}", f"Cnt = {distribution.count}"
+
+
+def histogram_lines(distribution: Distribution, unit: Unit) -> list[str]:
+    """Return the header and the log2 rows, up to the last slot that is not empty."""
+    slots = [int(count) for count in fold_log2(distribution.buckets)]
+    last = max((slot for slot in range(LOG2_SLOTS) if slots[slot]), default=-1)
+    header = f"{f'     ({unit})':<25}: count    distribution"
+    return [header, *(_slot_line(slot, slots[slot], max(slots)) for slot in range(last + 1))]
+
+
+def _slot_line(slot: int, count: int, most: int) -> str:
+    low, high = log2_edges(slot)
+    stars = "*" * (count * _STARS // most)
+    return f"{low:>10} -> {high:<10} : {count:<8} |{stars:<{_STARS}}|"
+
+
+def figures_line(distribution: Distribution, unit: Unit) -> str:
+    """Return percentiles, maximum, average and count of a distribution that is not empty.
+
+    The percentiles are good to a fine bucket (6.25 %); the maximum is exact since the start, and
+    of an interval alone as exact as it can be known.
+    """
+    values = distribution.quantiles([percent / 100 for percent in _PERCENTILES], unit)
+    figures = {
+        **{f"p{percent}": value for percent, value in zip(_PERCENTILES, values, strict=True)},
+        "max": (distribution.max_us or 0) / unit.divisor,
+        "avg": distribution.sum_us / distribution.count / unit.divisor,
+    }
+    text = "  ".join(f"{name} {plain(value or 0)}" for name, value in figures.items())
+    return f"{text} {unit}  count {distribution.count}"

@@ -1,0 +1,43 @@
+"""How single figures are written for people."""
+
+from __future__ import annotations
+
+from math import floor, log10
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tcpvitals.model.measurement import Unit
+
+_SCALES = (("us", 1.0), ("ms", 1e3), ("s", 1e6))
+_STEP = 1000
+_DIGITS = 3
+
+
+def human(us: float) -> str:
+    """Write a time with three significant digits and the unit that suits it: 180 us, 1.20 s."""
+    # Rounded first, so that 999.7 us becomes 1.00 ms and not 1000 us.
+    rounded = float(f"{us:.{_DIGITS}g}")
+    name, scale = next((each for each in _SCALES if rounded < _STEP * each[1]), _SCALES[-1])
+    value = rounded / scale
+    return f"{value:.{_decimals(value, _DIGITS - 1)}f} {name}"
+
+
+def plain(value: float) -> str:
+    """Write a number with three significant digits, or all those before the point: 1234, 19.4."""
+    return _trimmed(f"{value:.{_decimals(value, _DIGITS)}f}")
+
+
+def exact(us: int, unit: Unit) -> str:
+    """Write a time in the unit without rounding: 180 us is 0.18 ms."""
+    whole, rest = divmod(us, unit.divisor)
+    return _trimmed(f"{whole}.{rest:03d}")
+
+
+def _decimals(value: float, most: int) -> int:
+    if value <= 0:
+        return 0
+    return min(most, max(0, _DIGITS - 1 - floor(log10(value))))
+
+
+def _trimmed(number: str) -> str:
+    return number.rstrip("0").rstrip(".") if "." in number else number
