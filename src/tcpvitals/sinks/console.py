@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 from tcpvitals.model.histogram import LOG2_SLOTS, fold_log2, log2_edges
 from tcpvitals.model.key import Grouping
 from tcpvitals.model.measurement import Measurement, Unit
-from tcpvitals.sinks.figures import exact, plain
+from tcpvitals.sinks.figures import PERCENTILES, exact, plain
 from tcpvitals.sinks.notes import notes
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ LEAST_BLOCK_LINES = 6
 """Lines of the smallest block: key, blank, header, one slot, figures, blank."""
 
 _STARS = 40
-_PERCENTILES = (50, 90, 99)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +48,17 @@ class ConsoleSink:
     def text(self, print_: Print) -> str:
         """Return what `show` writes."""
         rows = print_.rows()
-        blocks = [self._block(print_, row) for row in rows[: self.top]]
+        chosen = print_.shown.counters.take(rows[: self.top])
+        # For all rows at once: one by one it is most of the time that a print takes.
+        quantiles = chosen.quantiles(tuple(PERCENTILES.values()), self.measurement.unit).tolist()
+        blocks = [self._block(print_, *each) for each in zip(rows, quantiles, strict=False)]
         remarks = notes(print_, len(rows) - len(blocks))
         if remarks:
             blocks.append(remarks)
         clock = f"{print_.wall_time:%H:%M:%S}\n" if self.timestamp else ""
         return clock + "".join("\n".join(block) + "\n\n" for block in blocks)
 
-    def _block(self, print_: Print, row: int) -> list[str]:
+    def _block(self, print_: Print, row: int, quantiles: list[float]) -> list[str]:
         shown, unit = print_.shown, self.measurement.unit
         distribution = shown.counters.row(row)
         return [
@@ -64,7 +66,7 @@ class ConsoleSink:
             *(_extension(distribution, unit) if self.extension else ()),
             "",
             *histogram_lines(distribution, unit),
-            figures_line(distribution, unit),
+            figures_line(distribution, quantiles, unit),
         ]
 
 
@@ -86,17 +88,16 @@ def _slot_line(slot: int, count: int, most: int) -> str:
     return f"{low:>10} -> {high:<10} : {count:<8} |{stars:<{_STARS}}|"
 
 
-def figures_line(distribution: Distribution, unit: Unit) -> str:
+def figures_line(distribution: Distribution, quantiles: list[float], unit: Unit) -> str:
     """Return percentiles, maximum, average and count of a distribution that is not empty.
 
-    The percentiles are good to a fine bucket (6.25 %); the maximum is exact since the start, and
-    of an interval alone as exact as it can be known.
+    `quantiles` are those of PERCENTILES, good to a fine bucket (6.25 %).  The maximum is exact
+    since the start, and of an interval alone as exact as it can be known.
     """
-    values = distribution.quantiles([percent / 100 for percent in _PERCENTILES], unit)
     figures = {
-        **{f"p{percent}": value for percent, value in zip(_PERCENTILES, values, strict=True)},
+        **dict(zip(PERCENTILES, quantiles, strict=True)),
         "max": (distribution.max_us or 0) / unit.divisor,
         "avg": distribution.sum_us / distribution.count / unit.divisor,
     }
-    text = "  ".join(f"{name} {plain(value or 0)}" for name, value in figures.items())
+    text = "  ".join(f"{name} {plain(value)}" for name, value in figures.items())
     return f"{text} {unit}  count {distribution.count}"

@@ -6,7 +6,12 @@ from math import floor, log10
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tcpvitals.model.measurement import Unit
+
+PERCENTILES: Mapping[str, float] = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+"""The quantiles that are shown, by the names they have everywhere."""
 
 _SCALES = (("us", 1.0), ("ms", 1e3), ("s", 1e6))
 _STEP = 1000

@@ -16,6 +16,7 @@ from tcpvitals.model.histogram import HIGHS, LOWS
 from tcpvitals.model.key import Grouping
 from tcpvitals.model.measurement import Measurement, Unit
 from tcpvitals.model.snapshot import Distribution
+from tcpvitals.sinks.figures import PERCENTILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from tcpvitals.model.report import Print
 
 Json: TypeAlias = "str | float | Mapping[str, Json] | list[list[int]] | None"
-
-QUANTILES: Mapping[str, float] = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 # Quantiles are interpolated: digits past the thousandth would say nothing.
 _DIGITS = 3
@@ -54,7 +53,7 @@ class JsonLinesSink:
         shown = print_.shown
         rows = print_.rows()[: self.top]
         quantiles = shown.counters.take(rows).quantiles(
-            tuple(QUANTILES.values()), self.measurement.unit
+            tuple(PERCENTILES.values()), self.measurement.unit
         )
         for row, values in zip(rows, quantiles.tolist(), strict=True):
             key = shown.keys[row].labels(self.grouping, print_.netns_names)
@@ -66,10 +65,10 @@ class JsonLinesSink:
     def _idle(self, print_: Print) -> str:
         if self.grouping.fields:
             return self._groupless(print_, "other", Distribution.empty())
-        return self._line(print_, {"key": {}}, Distribution.empty(), [None] * len(QUANTILES))
+        return self._line(print_, {"key": {}}, Distribution.empty(), [None] * len(PERCENTILES))
 
     def _groupless(self, print_: Print, group: str, distribution: Distribution) -> str:
-        values = distribution.quantiles(tuple(QUANTILES.values()), self.measurement.unit)
+        values = distribution.quantiles(tuple(PERCENTILES.values()), self.measurement.unit)
         return self._line(print_, {"key": {}, "group": group}, distribution, values)
 
     def _line(
@@ -91,7 +90,7 @@ class JsonLinesSink:
             "sum": _in_unit(distribution.sum_us, unit),
             "min": _in_unit(distribution.min_us, unit),
             "max": _in_unit(distribution.max_us, unit),
-            **{name: _rounded(value) for name, value in zip(QUANTILES, quantiles, strict=True)},
+            **{name: _rounded(value) for name, value in zip(PERCENTILES, quantiles, strict=True)},
             "buckets": filled_buckets(distribution),
             "dropped": dict(print_.shown.losses),
         }
