@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/* What we remember of each socket, and who it is.
+ *
+ * Tracing programs may use sk_storage from 5.11 on; the kernel then frees the state with the socket.
+ * Before, a hash by the socket's address stands in, and tcp_destroy_sock frees it.  Nothing outside
+ * this file knows which. */
+#ifndef TCPVITALS_SOCKETS_H
+#define TCPVITALS_SOCKETS_H
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include "kernel_types.h"
+#include "records.h"
+#include "settings.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct socket_state);
+} sockets SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 262144);
+	__type(key, __u64);
+	__type(value, struct socket_state);
+} sockets_by_pointer SEC(".maps");
+
+/* Who listened when we started: how to tell the role of a connection that is older than we are. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 65536);
+	__type(key, struct listener);
+	__type(value, enum role);
+} listeners SEC(".maps");
+
+static __always_inline struct socket_state *find_socket(struct sock *sk)
+{
+	__u64 pointer = (__u64)sk;
+
+	if (settings.socket_storage)
+		return bpf_sk_storage_get(&sockets, sk, 0, 0);
+	return bpf_map_lookup_elem(&sockets_by_pointer, &pointer);
+}
+
+/* Null only when the kernel gives no memory, or the stand-in is full. */
+static __always_inline struct socket_state *find_or_add_socket(struct sock *sk)
+{
+	struct socket_state fresh = {}, *state;
+	__u64 pointer = (__u64)sk;
+
+	if (settings.socket_storage)
+		return bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	state = bpf_map_lookup_elem(&sockets_by_pointer, &pointer);
+	if (state)
+		return state;
+	bpf_map_update_elem(&sockets_by_pointer, &pointer, &fresh, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&sockets_by_pointer, &pointer);
+}
+
+static __always_inline void forget_socket(struct sock *sk)
+{
+	__u64 pointer = (__u64)sk;
+
+	bpf_map_delete_elem(&sockets_by_pointer, &pointer);
+}
+
+/* A socket's two ends, addresses of dual-stack sockets already as plain IPv4. */
+struct endpoints {
+	struct address laddr;
+	struct address raddr;
+	__u32 netns_inode;
+	__u16 lport;
+	__u16 rport;
+	__u8 family; /* 4 or 6 */
+};
+
+static __always_inline bool is_v4_mapped(struct sock *sk)
+{
+	struct in6_addr *remote = &sk->__sk_common.skc_v6_daddr;
+
+	return !remote->in6_u.u6_addr32[0] && !remote->in6_u.u6_addr32[1] &&
+	       remote->in6_u.u6_addr32[2] == bpf_htonl(0xffff);
+}
+
+static __always_inline void read_v6(struct address *to, struct in6_addr *from)
+{
+	to->words_be[0] = from->in6_u.u6_addr32[0];
+	to->words_be[1] = from->in6_u.u6_addr32[1];
+	to->words_be[2] = from->in6_u.u6_addr32[2];
+	to->words_be[3] = from->in6_u.u6_addr32[3];
+}
+
+/* The kernel keeps skc_daddr and skc_rcv_saddr right for IPv4 over an IPv6 socket, too. */
+static __always_inline void read_endpoints(struct sock *sk, struct endpoints *ends)
+{
+	if (sk->__sk_common.skc_family == AF_INET6 && !is_v4_mapped(sk)) {
+		ends->family = 6;
+		read_v6(&ends->laddr, &sk->__sk_common.skc_v6_rcv_saddr);
+		read_v6(&ends->raddr, &sk->__sk_common.skc_v6_daddr);
+	} else {
+		ends->family = 4;
+		ends->laddr.words_be[0] = sk->__sk_common.skc_rcv_saddr;
+		ends->raddr.words_be[0] = sk->__sk_common.skc_daddr;
+	}
+	ends->lport = sk->__sk_common.skc_num;
+	ends->rport = bpf_ntohs(sk->__sk_common.skc_dport);
+	ends->netns_inode = sk->__sk_common.skc_net.net->ns.inum;
+}
+
+static __always_inline __u64 netns_cookie(struct sock *sk)
+{
+	struct net *net = sk->__sk_common.skc_net.net;
+
+	return bpf_core_field_exists(net->net_cookie) ? net->net_cookie : 0;
+}
+
+/* A connection older than we are: a server if its port had a listener when we started. */
+static __always_inline __u8 role_by_listener(const struct endpoints *ends)
+{
+	struct listener listener = { .netns_inode = ends->netns_inode, .port = ends->lport };
+
+	enum role *role = bpf_map_lookup_elem(&listeners, &listener);
+
+	return role ? *role : ROLE_CLIENT;
+}
+
+#endif

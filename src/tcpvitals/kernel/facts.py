@@ -1,0 +1,65 @@
+"""What is known about a host: the questions, their three possible answers, and what to do about a no.
+
+Pure.  `host` and `probe` find the answers, `plan` and `tcpvitals check` read them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Answer(StrEnum):
+    """Could not tell is an answer of its own: it never stops the tool, and never promises anything."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "could not tell"
+
+
+class Question(StrEnum):
+    """Everything asked of a host, in the order it is shown; each can be answered yes or no."""
+
+    KERNEL = "kernel 5.8 or later"
+    BTF = "kernel describes its types (BTF)"
+    LIBBPF = "libbpf 1.0 or later"
+    PRIVILEGES = "CAP_BPF and CAP_PERFMON"
+    LOCKDOWN = "not locked down against tracing"
+    MEMLOCK = "memory for maps not limited"
+    FENTRY = "hook fentry/tcp_rcv_established"
+    TP_BTF = "hook tp_btf/tcp_probe"
+    SET_STATE = "hook tp_btf/inet_sock_set_state"
+    DESTROY_SOCK = "hook tp_btf/tcp_destroy_sock"
+    TASK_FILE = "iterator task_file"
+    SOCKET_STORAGE = "socket storage in tracing programs"
+    ATOMICS = "atomic compare and swap"
+    GUARD = "programs guarded against interrupting themselves"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """An answer, what was seen, and what to do about it if it is a no that matters."""
+
+    answer: Answer
+    seen: str
+    remedy: str = ""
+
+
+NOT_ASKED = Fact(Answer.UNKNOWN, "not asked")
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """All answers; a question that was not reached counts as `could not tell`."""
+
+    release: str
+    cpus: int
+    answers: dict[Question, Fact] = field(default_factory=dict)
+
+    def __getitem__(self, question: Question) -> Fact:
+        """The answer to one question."""
+        return self.answers.get(question, NOT_ASKED)
+
+    def says(self, question: Question, answer: Answer) -> bool:
+        """Whether that was the answer."""
+        return self[question].answer is answer

@@ -1,0 +1,165 @@
+"""Facts that only trying can tell: may we load and attach here, and what may programs use?
+
+Each probe is a program of a few instructions, loaded, attached where that can fail too, and gone at
+once.  libbpf's own feature probes are not used: for tracing programs they answer wrongly.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from tcpvitals.kernel import host, libbpf
+from tcpvitals.kernel.facts import Answer, Fact, HostFacts, Question
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+def _instruction(code: int, registers: int = 0, offset: int = 0, immediate: int = 0) -> bytes:
+    """One BPF instruction; `registers` is source << 4 | destination (linux/bpf.h)."""
+    return struct.pack("<BBhi", code, registers, offset, immediate)
+
+
+_RETURN_0: Final = _instruction(0xB7) + _instruction(0x95)
+
+# *(u64 *)(r10 - 8) = 0; r0 = 0; r1 = 1; cmpxchg: what only -mcpu=v3 has.
+_COMPARE_AND_SWAP: Final = (
+    _instruction(0x7A, 0x0A, -8)
+    + _instruction(0xB7)
+    + _instruction(0xB7, 0x01, 0, 1)
+    + _instruction(0xDB, 0x1A, -8, 0xF1)
+    + _RETURN_0
+)
+
+
+def _storage_lookup(map_fd: int) -> bytes:
+    """bpf_sk_storage_get(map, the hook's first argument, 0, 0)."""
+    sk_storage_get = 107
+    return (
+        _instruction(0x79, 0x12)
+        + _instruction(0x18, 0x11, 0, map_fd)
+        + _instruction(0)
+        + _instruction(0xB7, 0x03)
+        + _instruction(0xB7, 0x04)
+        + _instruction(0x85, 0, 0, sk_storage_get)
+        + _RETURN_0
+    )
+
+
+def _try(action: Callable[[], None], seen: str) -> Fact:
+    try:
+        action()
+    except OSError as error:
+        return _refusal(error)
+    return Fact(Answer.YES, seen)
+
+
+def _refusal(error: OSError) -> Fact:
+    """Out of memory says nothing about what the kernel can do; anything else is a no."""
+    if error.errno in (errno.ENOMEM, errno.EAGAIN, errno.EINTR, errno.EMFILE, errno.ENFILE):
+        return Fact(Answer.UNKNOWN, f"refused: {os.strerror(error.errno)}")
+    name = errno.errorcode.get(error.errno or 0, str(error.errno))
+    return Fact(Answer.NO, f"refused: {os.strerror(error.errno or 0)} ({name})")
+
+
+def _load(code: bytes, attach_type: int, target: int, *, attach: bool) -> None:
+    program = libbpf.load_tracing(code, attach_type, target)
+    try:
+        if attach:
+            os.close(libbpf.attach_tracing(program))
+    finally:
+        os.close(program)
+
+
+def _hook_fact(btf: libbpf.KernelBtf, name: str, kind: int, attach_type: int) -> Fact:
+    target = btf.find(name, kind)
+    if target is None:
+        return Fact(Answer.NO, f"this kernel has no {name}")
+    attach = attach_type != libbpf.TRACE_ITER  # an iterator's link needs more than a program
+    return _try(lambda: _load(_RETURN_0, attach_type, target, attach=attach), "loads and attaches")
+
+
+def _storage_fact(probe_hook: int) -> Fact:
+    def look_up() -> None:
+        storage = libbpf.create_socket_storage()
+        try:
+            code = _storage_lookup(storage)
+            _load(code, libbpf.TRACE_RAW_TP, probe_hook, attach=False)
+        finally:
+            os.close(storage)
+
+    fact = _try(look_up, "used")
+    if fact.answer is Answer.NO:
+        return Fact(Answer.NO, "since 5.11; a hash by socket stands in")
+    return fact
+
+
+def _atomics_fact(probe_hook: int) -> Fact:
+    code = _COMPARE_AND_SWAP
+    fact = _try(lambda: _load(code, libbpf.TRACE_RAW_TP, probe_hook, attach=False), "used")
+    if fact.answer is Answer.NO:
+        return Fact(Answer.NO, "since 5.12; the object for older kernels stands in")
+    return fact
+
+
+_HOOKS: Final = {
+    Question.FENTRY: ("tcp_rcv_established", libbpf.BTF_KIND_FUNC, libbpf.TRACE_FENTRY),
+    Question.TP_BTF: ("btf_trace_tcp_probe", libbpf.BTF_KIND_TYPEDEF, libbpf.TRACE_RAW_TP),
+    Question.SET_STATE: (
+        "btf_trace_inet_sock_set_state",
+        libbpf.BTF_KIND_TYPEDEF,
+        libbpf.TRACE_RAW_TP,
+    ),
+    Question.DESTROY_SOCK: (
+        "btf_trace_tcp_destroy_sock",
+        libbpf.BTF_KIND_TYPEDEF,
+        libbpf.TRACE_RAW_TP,
+    ),
+    Question.TASK_FILE: ("bpf_iter_task_file", libbpf.BTF_KIND_FUNC, libbpf.TRACE_ITER),
+}
+
+
+@contextmanager
+def _kernel_btf() -> Iterator[libbpf.KernelBtf]:
+    btf = libbpf.KernelBtf()
+    try:
+        yield btf
+    finally:
+        btf.close()
+
+
+def _tried_facts() -> dict[Question, Fact]:
+    with _kernel_btf() as btf:
+        facts = {question: _hook_fact(btf, *hook) for question, hook in _HOOKS.items()}
+        # What programs may use is the same for every tracing hook; this one is everywhere.
+        name, kind, _ = _HOOKS[Question.SET_STATE]
+        target = btf.find(name, kind)
+    if target is not None:
+        facts[Question.SOCKET_STORAGE] = _storage_fact(target)
+        facts[Question.ATOMICS] = _atomics_fact(target)
+    return facts
+
+
+def _loading_is_possible(facts: dict[Question, Fact]) -> bool:
+    needed = (Question.KERNEL, Question.BTF, Question.LIBBPF, Question.PRIVILEGES)
+    return all(facts[question].answer is not Answer.NO for question in needed)
+
+
+def collect_facts(paths: host.Paths | None = None) -> HostFacts:
+    """Ask this host everything; takes some 30 ms, most of them for the kernel's BTF.
+
+    Probes are left out, and answered `could not tell`, when something they need is missing.
+    """
+    paths = paths or host.Paths()
+    release = os.uname().release
+    facts = host.readable_facts(release, paths)
+    if _loading_is_possible(facts):
+        try:
+            facts |= _tried_facts()
+        except OSError as error:
+            facts[Question.BTF] = Fact(Answer.NO, str(error), "use a kernel with readable BTF")
+    return HostFacts(release, host.highest_cpu(paths.possible_cpus), facts)

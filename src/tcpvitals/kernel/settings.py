@@ -1,0 +1,102 @@
+"""What the user chose, written the way the BPF programs read it.
+
+Pure: `encode` fills a record whose layout and enumerators come from the object's own BTF.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from tcpvitals.model.key import Field
+from tcpvitals.model.measurement import Sample
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from tcpvitals.kernel.btf import Layouts
+    from tcpvitals.kernel.plan import Plan
+    from tcpvitals.model.key import Grouping, Prefix
+    from tcpvitals.model.measurement import Measurement
+    from tcpvitals.model.selection import Network, Selection
+
+    Record: TypeAlias = np.ndarray[tuple[()], np.dtype[np.void]]
+
+ROLE_FIELDS: Final = frozenset({Field.SERVICE, Field.ROLE})
+_STATEFUL_SAMPLES: Final = frozenset({Sample.RTT, Sample.INFLATION})
+
+
+@dataclass(frozen=True, slots=True)
+class RttRequest:
+    """What to measure, of which connections, grouped how, and in how many groups at most."""
+
+    measurement: Measurement
+    grouping: Grouping
+    selection: Selection
+    max_groups: int
+
+    @property
+    def needs_role(self) -> bool:
+        """Whether it matters which end of a connection we are."""
+        return not ROLE_FIELDS.isdisjoint(self.grouping.fields)
+
+    @property
+    def needs_socket(self) -> bool:
+        """Whether something must be remembered of each socket."""
+        filtered = self.selection != type(self.selection)()
+        stateful = self.measurement.sample in _STATEFUL_SAMPLES
+        return bool(self.grouping.fields) or filtered or stateful
+
+
+def encode(layouts: Layouts, request: RttRequest, plan: Plan) -> bytes:
+    """The bytes of `struct settings` for a request and a plan."""
+    settings = np.zeros((), layouts.struct("settings"))
+    _encode_selection(settings, request.selection)
+    _encode_grouping(settings, layouts, request.grouping)
+    settings["sample"] = layouts.enum("sample")[f"SAMPLE_{request.measurement.sample.upper()}"]
+    settings["unit_us"] = request.measurement.unit.divisor
+    settings["need_role"] = request.needs_role
+    settings["per_socket"] = request.needs_socket
+    settings["shard_mask"] = plan.shards - 1
+    settings["sharded_slots"] = plan.sharded_slots
+    settings["exclusive_shards"] = plan.exclusive_shards
+    settings["socket_storage"] = plan.socket_storage
+    return settings.tobytes()
+
+
+def _words(network: Network) -> tuple[bytes, bytes]:
+    """A network's address and mask as the 16 bytes of a `struct address` each."""
+    return (
+        network.network_address.packed.ljust(16, b"\0"),
+        network.netmask.packed.ljust(16, b"\0"),
+    )
+
+
+def _encode_selection(settings: Record, chosen: Selection) -> None:
+    for name, network in (("want_laddr", chosen.laddr), ("want_raddr", chosen.raddr)):
+        if network is not None:
+            address, mask = _words(network)
+            settings[name]["family"] = network.version
+            settings[name]["address"]["words_be"] = np.frombuffer(address, "<u4")
+            settings[name]["mask"]["words_be"] = np.frombuffer(mask, "<u4")
+    for name, ports in (("want_lport", chosen.lports), ("want_rport", chosen.rports)):
+        settings[name]["count"] = len(ports)
+        settings[name]["ports"][: len(ports)] = ports
+    settings["want_family"] = chosen.family or 0
+    settings["want_netns_inode"] = chosen.netns_inode or 0
+
+
+def _encode_grouping(settings: Record, layouts: Layouts, grouping: Grouping) -> None:
+    parts = layouts.enum("key_part")
+    settings["key_parts"] = sum(parts[f"KEY_{field.upper()}"] for field in grouping.fields)
+    _encode_masks(settings, "laddr", grouping.laddr_prefix)
+    _encode_masks(settings, "raddr", grouping.raddr_prefix)
+
+
+def _encode_masks(settings: Record, side: str, prefix: Prefix) -> None:
+    v4, v6 = IPv4Network((0, prefix.v4)), IPv6Network((0, prefix.v6))
+    settings[f"{side}_mask_v4"]["words_be"] = np.frombuffer(_words(v4)[1], "<u4")
+    settings[f"{side}_mask_v6"]["words_be"] = np.frombuffer(_words(v6)[1], "<u4")
