@@ -92,11 +92,12 @@ def nft_ruleset(impairment: Impairment, device: str) -> str:
         raise ValueError(message)
     script = "add table inet netlab\ndelete table inet netlab\n"
     if impairment.loss:
+        # For nft, a number that cannot come up is a mistake: what always matches has no condition.
         lost = round(impairment.loss * _MILLION)
+        chosen = f"numgen random mod {_MILLION} lt {lost} " if lost < _MILLION else ""
         script += "add table inet netlab\n"
         script += "add chain inet netlab loss { type filter hook input priority 0; }\n"
-        script += "add rule inet netlab loss "
-        script += f'iifname "{device}" numgen random mod {_MILLION} lt {lost} counter drop\n'
+        script += f'add rule inet netlab loss iifname "{device}" {chosen}counter drop\n'
     return script
 
 

@@ -1,9 +1,9 @@
 """Network namespaces that vanish with the process that made them, however it ends.
 
 `ip netns add` leaves a bind mount behind when its maker is killed.  Here a namespace has no name:
-it lives as long as a holder process does (a `sleep`), which the kernel kills when its parent dies
-(PR_SET_PDEATHSIG), SIGKILL included.  It is addressed as /proc/PID/ns/net.  With the last process
-go the namespace's devices, both ends of a veth pair among them.
+it lives as long as a holder process does, which hears from the kernel when its parent dies
+(PR_SET_PDEATHSIG), of SIGKILL too, and then kills whatever runs inside.  With the last process go
+the namespace's devices, both ends of a veth pair among them.
 
 The kernel sends that signal when the *thread* that started a process ends: make namespaces in a
 thread that lives as long as they should.
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,10 +22,29 @@ from tcpvitals.netlab.errors import NetlabError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-DIES_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
-
-# A parent that died before setpriv was heard can no longer kill its child: then $PPID has changed.
-_HOLDER = 'ip link set lo up && echo up && [ "$PPID" = "$1" ] && exec sleep "$2"'
+# Twice over /proc, for what was forked meanwhile.  A parent that died before setpriv was heard
+# cannot send its signal any more: then $PPID has changed.
+_HOLDER = """
+end() {
+    trap "" TERM
+    for turn in 1 2; do
+        for process in /proc/[0-9]*; do
+            if [ "$process/ns/net" -ef "/proc/$$/ns/net" ] && [ "$process" != "/proc/$$" ]; then
+                kill -KILL "${process#/proc/}"
+            fi
+        done
+    done
+    wait
+}
+trap end EXIT
+trap exit TERM
+ip link set lo up || exit
+echo up
+exec >/dev/null 2>&1
+[ "$PPID" = "$1" ] || exit
+sleep "$2" &
+wait
+"""
 
 
 class Namespace:
@@ -51,7 +69,7 @@ class Namespace:
 
         The process id stays that of the started process: every wrapper replaces itself.
         """
-        return [*DIES_WITH_PARENT, "nsenter", f"--net={self.path}", "--", *argv]
+        return ["setpriv", "--pdeathsig", "KILL", "nsenter", f"--net={self.path}", "--", *argv]
 
     def run(
         self, argv: Sequence[str], *, stdin: str = "", timeout_s: float = 30, check: bool = True
@@ -118,26 +136,17 @@ class Namespace:
             found[field] = int(value)
         return found
 
-    def processes(self) -> list[int]:
-        """Return the ids of the processes inside, as far as /proc shows them; never our own."""
-        inside = []
-        for entry in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                if (entry / "ns/net").stat().st_ino == self.inode:
-                    inside.append(int(entry.name))
-        return [pid for pid in inside if pid != os.getpid()]
-
     def close(self) -> None:
-        """Kill what runs inside, daemons included, then the holder; the kernel removes the rest."""
-        for pid in self.processes():
-            if pid != self.pid:  # kept to the last: while it lives, the inode cannot be reused
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-        for child in reversed(self._children):
+        """End everything inside, daemons included; the kernel then removes the namespace."""
+        self._holder.terminate()
+        try:
+            self._holder.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._holder.kill()
+            self._holder.wait()
+        for child in self._children:
             child.kill()
             child.wait()
-        self._holder.kill()
-        self._holder.wait()
 
 
 @contextlib.contextmanager
@@ -158,11 +167,12 @@ def _start_holder(lifetime_s: float) -> subprocess.Popen[str]:
     script = ["sh", "-c", _HOLDER, "netlab", str(os.getpid()), str(lifetime_s)]
     try:
         holder = subprocess.Popen(
-            [*DIES_WITH_PARENT, "unshare", "--net", "--", *script],
+            ["setpriv", "--pdeathsig", "TERM", "unshare", "--net", "--", *script],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # Ctrl-C is for the test: it still needs its namespaces to end
         )
     except OSError as error:
         message = f"cannot make a network namespace: {error}"

@@ -297,10 +297,19 @@ def _serve_options(command: argparse.ArgumentParser) -> None:
 
 def _talk_options(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
-    add("--size", type=int, default=1, metavar="BYTES", help="of a message (default 1)")
+    add("--size", type=_size, default=1, metavar="BYTES", help="of a message (default 1)")
     add("--interval", type=float, default=0, metavar="SECONDS", help="between round trips")
     add("--hold", type=float, default=0, metavar="SECONDS", help="stay connected after the last")
     add("--timeout", type=float, default=60, metavar="SECONDS", help="for all of it (default 60)")
+
+
+def _size(text: str) -> int:
+    """Read a message's size: no more than socket buffers hold while nobody reads."""
+    size = int(text)
+    if not 1 <= size <= _CHUNK:
+        message = f"from 1 to {_CHUNK}"
+        raise argparse.ArgumentTypeError(message)
+    return size
 
 
 def _pingpong_options(command: argparse.ArgumentParser) -> None:
