@@ -1,4 +1,4 @@
-"""What is known about a host: the questions, their three possible answers, and what to do about a no.
+"""What is known about a host: questions, three possible answers, and what to do about a no.
 
 Pure.  `host` and `probe` find the answers, `plan` and `tcpvitals check` read them.
 """
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class Answer(StrEnum):
-    """Could not tell is an answer of its own: it never stops the tool, and never promises anything."""
+    """Could not tell is an answer of its own: it never stops us, and never promises anything."""
 
     YES = "yes"
     NO = "no"

@@ -4,8 +4,9 @@ Owns who has which slot: hands out free ones, reads the counters where the kerne
 back the slots of idle groups when free ones run short.  Knows nothing of programs and hooks.
 
 A slot is taken back in two steps.  First its generation moves on and its key is forgotten, so that
-its sockets look for a place of their own at their next segment; what it counted is part of `retired`
-from then on.  A while later, when no program can still be at it, it is zeroed and handed out again.
+its sockets look for a place of their own at their next segment; what it counted is part of
+`retired` from then on.  A while later, when no program can still be at it, it is zeroed and handed
+out again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from tcpvitals.model.snapshot import Counters, Distribution
 if TYPE_CHECKING:
     from tcpvitals.kernel.btf import Layouts
     from tcpvitals.kernel.libbpf import Map
-    from tcpvitals.model.key import GroupKey, Grouping
+    from tcpvitals.model.key import Grouping, GroupKey
 
 Records: TypeAlias = np.ndarray[tuple[int], np.dtype[np.void]]
 Slots: TypeAlias = npt.NDArray[np.intp]

@@ -1,0 +1,5 @@
+"""`python -m tcpvitals` is `tcpvitals`."""
+
+from tcpvitals.commands.main import run
+
+run()

@@ -1,0 +1,168 @@
+"""Round-trip times of this host's TCP connections, as histograms.
+
+Prints at once and then every interval, until Ctrl-C, each time all that was counted since the
+start; --delta prints each interval alone. Options of bcc's tcprtt work as there, and so do
+-laddr-hist -raddr-hist -show-ext -sport -dport -saddr -daddr -ms.
+
+For example:
+  tcpvitals rtt                              the whole host, every 10 s
+  tcpvitals rtt --by raddr/24 -i 1           each remote /24, every second
+  tcpvitals rtt --by service,role -m         each service, as client and as server, in ms
+  tcpvitals rtt -P 443 -A 2001:db8::/32      to port 443 of one prefix
+  tcpvitals rtt --sample inflation --by raddr --json -d 60
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+import sys
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, TextIO
+
+from tcpvitals.commands import rtt_options
+from tcpvitals.errors import OutputError
+from tcpvitals.kernel import netns
+from tcpvitals.model.key import Field
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Sequence
+
+    from tcpvitals.commands.rtt_options import RttOptions
+    from tcpvitals.commands.stopping import StopRequest
+    from tcpvitals.model.report import Print
+    from tcpvitals.sinks import Sink
+    from tcpvitals.sources.live import LiveRtt
+
+
+def main(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
+    """Run until the duration is over or a signal comes; always with a last print."""
+    options = rtt_options.parse(parser, arguments)
+    if options.netns is not None:
+        selection = replace(options.selection, netns_inode=netns.find_inode(options.netns))
+        options = replace(options, selection=selection)
+    return _run(options, _standard_output())
+
+
+def _run(options: RttOptions, stream: TextIO) -> int:
+    # Not before the options are known to be good: these bring numpy with them.
+    from tcpvitals.commands.stopping import StopRequest  # noqa: PLC0415
+    from tcpvitals.kernel.plan import Attach, make_plan  # noqa: PLC0415
+    from tcpvitals.kernel.probe import collect_facts  # noqa: PLC0415
+    from tcpvitals.kernel.settings import RttRequest  # noqa: PLC0415
+    from tcpvitals.sources.live import LiveRtt  # noqa: PLC0415
+
+    stop = StopRequest()
+    groups = options.max_groups if options.grouping.fields else 1
+    request = RttRequest(options.measurement, options.grouping, options.selection, groups)
+    wanted = Attach(options.attach) if options.attach else None
+    plan = make_plan(collect_facts(), wanted, request.max_groups)
+    sink = _make_sink(options, stream)
+    with LiveRtt(request, plan, options.idle_s) as live:
+        _announce(options, plan.attach, stream)
+        for print_ in _prints(live, options, stop):
+            _show(sink, print_)
+    return 0
+
+
+def _show(sink: Sink, print_: Print) -> None:
+    try:
+        sink.show(print_)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        message = f"cannot write the output: {error.strerror}"
+        raise OutputError(message) from error
+
+
+def _prints(live: LiveRtt, options: RttOptions, stop: StopRequest) -> Iterator[Print]:
+    """At once, every interval, and at the end."""
+    from tcpvitals.model.report import Print  # noqa: PLC0415
+    from tcpvitals.model.snapshot import between  # noqa: PLC0415
+
+    earlier = None
+    for _ in _moments(options, stop):
+        now = live.snapshot()
+        cumulative = now.since_start(live.start_ns)
+        yield Print(
+            wall_time=dt.datetime.now().astimezone(),
+            cumulative=cumulative,
+            recent=between(now, earlier) if earlier else cumulative,
+            delta=options.delta,
+            netns_names=netns.names() if Field.NETNS in options.grouping.fields else {},
+        )
+        earlier = now
+
+
+def _moments(options: RttOptions, stop: StopRequest) -> Iterator[None]:
+    """Deadlines are absolute, so that slow prints do not add up; a missed one is left out."""
+    start = time.monotonic()
+    end = start + options.duration_s if options.duration_s else None
+    count = 0
+    stopped = False
+    while not stopped:
+        yield
+        if end and time.monotonic() >= end:
+            return
+        count = max(count + 1, int((time.monotonic() - start) / options.interval_s))
+        due = start + count * options.interval_s
+        stopped = stop.wait_until(min(due, end) if end else due)
+    yield
+
+
+def _standard_output() -> TextIO:
+    if sys.stdout is None:
+        message = "standard output is closed"
+        raise OutputError(message)
+    # Block by block, whole prints at a time; what a terminal cannot show is escaped, not fatal.
+    sys.stdout.reconfigure(errors="backslashreplace", line_buffering=False)  # type: ignore[union-attr]
+    return sys.stdout
+
+
+def _make_sink(options: RttOptions, stream: TextIO) -> Sink:
+    from tcpvitals.sinks.compact import CompactSink  # noqa: PLC0415
+    from tcpvitals.sinks.console import ConsoleSink  # noqa: PLC0415
+    from tcpvitals.sinks.jsonlines import JsonLinesSink  # noqa: PLC0415
+    from tcpvitals.sinks.layout import TerminalSink  # noqa: PLC0415
+
+    if options.json:
+        return JsonLinesSink(
+            stream=stream,
+            measurement=options.measurement,
+            grouping=options.grouping,
+            top=options.top,
+        )
+    full = ConsoleSink(
+        stream=stream,
+        measurement=options.measurement,
+        grouping=options.grouping,
+        extension=options.extension,
+        timestamp=options.timestamp,
+        top=options.top,
+    )
+    if not stream.isatty():
+        return full
+    compact = CompactSink(
+        stream=stream,
+        size=shutil.get_terminal_size,
+        measurement=options.measurement,
+        grouping=options.grouping,
+        timestamp=options.timestamp,
+        color="NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb",
+        top=options.top,
+        everything=options.all,
+    )
+    return TerminalSink(full, compact)
+
+
+def _announce(options: RttOptions, attach: str, stream: TextIO) -> None:
+    """For people only: whoever pipes us has no use for it."""
+    if stream.isatty() and not options.json:
+        fields = ", ".join(options.grouping.fields) or "whole host"
+        stream.write(
+            f"{options.measurement.sample} in {options.measurement.unit}, by {fields}, "
+            f"{attach}; every {options.interval_s:g} s, Ctrl-C ends\n\n"
+        )

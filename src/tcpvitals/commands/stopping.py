@@ -1,0 +1,39 @@
+"""Ctrl-C and SIGTERM: the first asks for an orderly end, the second does not ask."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRequest:
+    """Made once, at start: from then on the signals set it instead of ending the process."""
+
+    def __init__(self) -> None:
+        """Take the signals over."""
+        # A descriptor and not a threading.Event: a handler must not wait for a lock that the
+        # code it interrupted may hold.
+        self._readable, self._writable = os.pipe()
+        self.made = False
+        for number in _SIGNALS:
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if self.made:
+            raise KeyboardInterrupt
+        self.made = True
+        os.write(self._writable, b"!")
+
+    def wait_until(self, deadline: float) -> bool:
+        """Sleep until `deadline` (time.monotonic()) or a signal; whether it was a signal."""
+        left = max(0.0, deadline - time.monotonic())
+        readable, _, _ = select.select([self._readable], [], [], left)
+        return bool(readable)
