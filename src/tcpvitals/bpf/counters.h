@@ -38,12 +38,13 @@ static __always_inline struct rtt_counters *counters_of(__u32 slot)
 
 	if (slot < settings.sharded_slots)
 		index = slot * (settings.shard_mask + 1) +
-			(bpf_get_smp_processor_id() & settings.shard_mask);
+		        (bpf_get_smp_processor_id() & settings.shard_mask);
 	return bpf_map_lookup_elem(&counters, &index);
 }
 
 /* Compare-and-swap needs -mcpu=v3 (5.12).  Without, a raise that meets another may be lost; user
- * space then sees that the bucket of the lost value is beyond the extreme, and trusts the bucket. */
+ * space then sees that the bucket of the lost value is beyond the extreme, and trusts the bucket.
+ */
 static __always_inline void raise_shared(__u32 *extreme, __u32 value)
 {
 #if __BPF_CPU_VERSION__ >= 3

@@ -6,14 +6,15 @@
 #include "sockets.h"
 
 static __always_inline bool wants_address(const volatile struct address_filter *filter,
-					  const struct address *address, __u8 family)
+                                          const struct address *address, __u8 family)
 {
 	if (!filter->family)
 		return true;
 	if (filter->family != family)
 		return false;
 	for (int i = 0; i < 4; i++)
-		if ((address->words_be[i] & filter->mask.words_be[i]) != filter->address.words_be[i])
+		if ((address->words_be[i] & filter->mask.words_be[i]) !=
+		    filter->address.words_be[i])
 			return false;
 	return true;
 }

@@ -31,7 +31,7 @@ struct {
 } free_slots SEC(".maps");
 
 static __always_inline void mask_address(struct address *to, const struct address *from,
-					 const volatile struct address *mask)
+                                         const volatile struct address *mask)
 {
 	for (int i = 0; i < 4; i++)
 		to->words_be[i] = from->words_be[i] & mask->words_be[i];
@@ -45,15 +45,15 @@ static __always_inline void key_addresses(struct group_key *key, const struct en
 		key->family = ends->family;
 	if (settings.key_parts & KEY_LADDR)
 		mask_address(&key->laddr, &ends->laddr,
-			     v4 ? &settings.laddr_mask_v4 : &settings.laddr_mask_v6);
+		             v4 ? &settings.laddr_mask_v4 : &settings.laddr_mask_v6);
 	if (settings.key_parts & KEY_RADDR)
 		mask_address(&key->raddr, &ends->raddr,
-			     v4 ? &settings.raddr_mask_v4 : &settings.raddr_mask_v6);
+		             v4 ? &settings.raddr_mask_v4 : &settings.raddr_mask_v6);
 }
 
 /* The service is the listener's port, whichever side we are on. */
 static __always_inline void key_ports(struct group_key *key, const struct endpoints *ends,
-				      __u8 role)
+                                      __u8 role)
 {
 	if (settings.key_parts & KEY_LPORT)
 		key->lport = ends->lport;
@@ -66,7 +66,7 @@ static __always_inline void key_ports(struct group_key *key, const struct endpoi
 }
 
 static __always_inline void make_key(struct group_key *key, struct sock *sk,
-				     const struct endpoints *ends, __u8 role)
+                                     const struct endpoints *ends, __u8 role)
 {
 	key_addresses(key, ends);
 	key_ports(key, ends, role);

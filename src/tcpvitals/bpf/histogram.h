@@ -13,15 +13,24 @@ static __always_inline __u32 log2_floor(__u32 value)
 {
 	__u32 result = 0, step;
 
-	step = (value > 0xffff) << 4; value >>= step; result |= step;
-	step = (value > 0xff) << 3; value >>= step; result |= step;
-	step = (value > 0xf) << 2; value >>= step; result |= step;
-	step = (value > 0x3) << 1; value >>= step; result |= step;
+	step = (value > 0xffff) << 4;
+	value >>= step;
+	result |= step;
+	step = (value > 0xff) << 3;
+	value >>= step;
+	result |= step;
+	step = (value > 0xf) << 2;
+	value >>= step;
+	result |= step;
+	step = (value > 0x3) << 1;
+	value >>= step;
+	result |= step;
 	return result | (value >> 1);
 }
 
-/* Sixteen buckets of width 1, then sixteen for each power of two (HDR style).  With e the power, the
- * index is (e - 3) * 16 + the four bits below the highest: (e - 4) * 16 + (value >> (e - 4)). */
+/* Sixteen buckets of width 1, then sixteen for each power of two (HDR style).  With e the power,
+ * the index is (e - 3) * 16 + the four bits below the highest: (e - 4) * 16 + (value >> (e - 4)).
+ */
 static __always_inline __u32 bucket_of(__u32 value)
 {
 	__u32 shift, index;

@@ -11,15 +11,15 @@ enum bpf_func_id___listeners {
 	BPF_FUNC_sock_from_file___listeners = 1,
 };
 
-#define HAVE_SOCK_FROM_FILE                                                                        \
-	bpf_core_enum_value_exists(enum bpf_func_id___listeners,                                   \
-				   BPF_FUNC_sock_from_file___listeners)
+#define HAVE_SOCK_FROM_FILE                                      \
+	bpf_core_enum_value_exists(enum bpf_func_id___listeners, \
+	                           BPF_FUNC_sock_from_file___listeners)
 
 extern const void socket_file_ops __ksym __weak;
 
 static __always_inline void note_listener(__u32 netns_inode, __u16 port)
 {
-	struct listener listener = { .netns_inode = netns_inode, .port = port };
+	struct listener listener = {.netns_inode = netns_inode, .port = port};
 	enum role role = ROLE_SERVER;
 
 	bpf_map_update_elem(&listeners, &listener, &role, BPF_ANY);
@@ -56,7 +56,7 @@ static __always_inline void note_file_before_5_11(struct file *file)
 	    BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_LISTEN)
 		return;
 	note_listener(BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum),
-		      BPF_CORE_READ(sk, __sk_common.skc_num));
+	              BPF_CORE_READ(sk, __sk_common.skc_num));
 }
 
 SEC("iter/task_file")

@@ -9,8 +9,8 @@
 #define HISTOGRAM_BUCKETS 384
 #define MAX_PORTS 64
 
-/* Where counters are: the slots from FIRST on are the groups'.  A socket's slot is UNRESOLVED until its first segment, REJECTED
- * when the filters do not want it, OTHER when no slot was free. */
+/* Where counters are: the slots from FIRST on are the groups'.  A socket's slot is UNRESOLVED until
+ * its first segment, REJECTED when the filters do not want it, OTHER when no slot was free. */
 enum slot {
 	SLOT_UNRESOLVED = 0,
 	SLOT_OTHER = 1,
@@ -33,8 +33,8 @@ enum sample {
 
 /* What could not be counted, for each CPU; user space shows each field by its name. */
 struct losses {
-	/* A socket could get no state of its own, so its samples of `rtt` or `inflation` cannot be told
-	 * apart from ones already counted, and are left out. */
+	/* A socket could get no state of its own, so its samples of `rtt` or `inflation` cannot be
+	 * told apart from ones already counted, and are left out. */
 	__u64 socket_state;
 };
 
@@ -137,11 +137,11 @@ struct settings {
 	enum sample sample;
 	__u32 unit_us; /* bucketed value = microseconds / this */
 
-	__u32 shard_mask;    /* shards - 1, a power of two */
-	__u32 sharded_slots; /* slots below this have a counter for each shard */
+	__u32 shard_mask;      /* shards - 1, a power of two */
+	__u32 sharded_slots;   /* slots below this have a counter for each shard */
 	__u8 exclusive_shards; /* one CPU a shard, and nothing interrupts us there: no atomics */
-	__u8 per_socket;     /* grouping, filters or sample need to remember the socket */
-	__u8 socket_storage; /* sk_storage may be used here, else a hash by pointer */
+	__u8 per_socket;       /* grouping, filters or sample need to remember the socket */
+	__u8 socket_storage;   /* sk_storage may be used here, else a hash by pointer */
 	__u8 need_role;
 };
 

@@ -14,8 +14,8 @@
 #include "sockets.h"
 #include "tcp_reading.h"
 
-char LICENSE[] SEC("license") = "Dual MIT/GPL";
-
+char LICENSE[] SEC("license")
+= "Dual MIT/GPL";
 
 static __always_inline __u8 role_of(struct socket_state *state, const struct endpoints *ends)
 {
@@ -27,7 +27,7 @@ static __always_inline __u8 role_of(struct socket_state *state, const struct end
 /* A socket's first segment, or the first since its slot was taken back: find where it belongs. */
 static __noinline __u32 place_socket(struct sock *sk, struct socket_state *state)
 {
-	struct group_place place = { .slot = SLOT_FIRST };
+	struct group_place place = {.slot = SLOT_FIRST};
 	struct endpoints ends = {};
 	struct group_key key = {};
 	__u8 role = ROLE_UNKNOWN;
@@ -67,7 +67,8 @@ static __always_inline bool is_new_sample(struct socket_state *state, __u32 deli
 }
 
 /* The sample at this segment, in microseconds; false when there is none. */
-static __always_inline bool take_sample(struct sock *sk, struct socket_state *state, __u32 *value_us)
+static __always_inline bool take_sample(struct sock *sk, struct socket_state *state,
+                                        __u32 *value_us)
 {
 	struct tcp_reading now;
 
@@ -146,8 +147,9 @@ int BPF_PROG(role_by_state, struct sock *sk, int old_state, int new_state)
 	if (new_state == TCP_SYN_SENT) {
 		state = find_or_add_socket(sk);
 		if (state)
-			*state = (struct socket_state){ .role = ROLE_CLIENT };
-	} else if (settings.need_role && old_state == TCP_SYN_RECV && new_state == TCP_ESTABLISHED) {
+			*state = (struct socket_state){.role = ROLE_CLIENT};
+	} else if (settings.need_role && old_state == TCP_SYN_RECV &&
+	           new_state == TCP_ESTABLISHED) {
 		state = find_or_add_socket(sk);
 		if (state && !state->role)
 			state->role = ROLE_SERVER;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
 /* What we remember of each socket, and who it is.
  *
- * Tracing programs may use sk_storage from 5.11 on; the kernel then frees the state with the socket.
- * Before, a hash by the socket's address stands in, and tcp_destroy_sock frees it.  Nothing outside
- * this file knows which. */
+ * Tracing programs may use sk_storage from 5.11 on; the kernel then frees the state with the
+ * socket. Before, a hash by the socket's address stands in, and tcp_destroy_sock frees it.  Nothing
+ * outside this file knows which. */
 #ifndef TCPVITALS_SOCKETS_H
 #define TCPVITALS_SOCKETS_H
 
@@ -122,7 +122,7 @@ static __always_inline __u64 netns_cookie(struct sock *sk)
 /* A connection older than we are: a server if its port had a listener when we started. */
 static __always_inline __u8 role_by_listener(const struct endpoints *ends)
 {
-	struct listener listener = { .netns_inode = ends->netns_inode, .port = ends->lport };
+	struct listener listener = {.netns_inode = ends->netns_inode, .port = ends->lport};
 
 	enum role *role = bpf_map_lookup_elem(&listeners, &listener);
 

@@ -18,9 +18,9 @@ enum bpf_func_id___tcp_reading {
 	BPF_FUNC_skc_to_tcp_sock___tcp_reading = 1,
 };
 
-#define HAVE_SKC_TO_TCP_SOCK                                                                       \
-	bpf_core_enum_value_exists(enum bpf_func_id___tcp_reading,                                 \
-				   BPF_FUNC_skc_to_tcp_sock___tcp_reading)
+#define HAVE_SKC_TO_TCP_SOCK                                       \
+	bpf_core_enum_value_exists(enum bpf_func_id___tcp_reading, \
+	                           BPF_FUNC_skc_to_tcp_sock___tcp_reading)
 
 /* False when the socket is not TCP after all.  bpf_skc_to_tcp_sock came with 5.9; its pointer is
  * read directly, which lockdown allows and bpf_probe_read_kernel does not. */
