@@ -7,9 +7,9 @@ here, otherwise with the status that every other command would end with, and say
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING
 
+from tcpvitals.commands.output import write
 from tcpvitals.errors import TcpvitalsError
 from tcpvitals.kernel.facts import Answer, HostFacts, Question
 from tcpvitals.kernel.plan import Plan, make_plan
@@ -38,7 +38,7 @@ def main(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     except TcpvitalsError as found:
         plan, error = None, found
     text = _as_json(facts, plan, error) if options.json else _as_text(facts, plan, error)
-    sys.stdout.write(text + "\n")
+    write(text + "\n")
     return error.exit_code if error else 0
 
 

@@ -11,9 +11,10 @@ import os
 import sys
 import tempfile
 import traceback
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, TextIO
 
 from tcpvitals import __version__
+from tcpvitals.commands.output import output_errors, write
 from tcpvitals.errors import TcpvitalsError, UsageError
 from tcpvitals.model.printable import printable
 
@@ -37,7 +38,11 @@ tcpvitals COMMAND --help tells more; tcpvitals --version the version.
 
 
 class Parser(argparse.ArgumentParser):
-    """Bad usage is an error like any other: one line, and a status of its own."""
+    """Bad usage is an error like any other: one line, and a status of its own; so is lost help."""
+
+    def print_help(self, file: object = None) -> None:  # noqa: ARG002 - argparse never gives one
+        """Write the help to standard output."""
+        write(self.format_help())
 
     def error(self, message: str) -> NoReturn:
         """Raise a UsageError."""
@@ -57,11 +62,11 @@ def dispatch(arguments: Sequence[str]) -> int:
         TcpvitalsError: it failed, or there is no such command.
     """
     if not arguments or arguments[0] in {"-h", "--help", "help"}:
-        sys.stdout.write(_help())
+        write(_help())
         return 0 if arguments else UsageError.exit_code
     name, *rest = arguments
     if name in {"-V", "--version"}:
-        sys.stdout.write(f"tcpvitals {__version__}\n")
+        write(f"tcpvitals {__version__}\n")
         return 0
     if name not in _COMMANDS:
         message = f"no command '{printable(name)}'; there are {', '.join(_COMMANDS)}"
@@ -81,7 +86,8 @@ def run() -> NoReturn:
     try:
         status = dispatch(sys.argv[1:])
         if sys.stdout is not None:
-            sys.stdout.flush()
+            with output_errors():
+                sys.stdout.flush()
     except TcpvitalsError as error:
         status = _complain(str(error), error.exit_code)
     except BrokenPipeError:
@@ -97,7 +103,10 @@ def run() -> NoReturn:
 
 def _complain(line: str, status: int) -> int:
     if sys.stderr is not None:
-        sys.stderr.write(f"tcpvitals: {line}\n")
+        try:
+            sys.stderr.write(f"tcpvitals: {line}\n")
+        except OSError:  # nowhere left to say it but the status
+            _give_up(sys.stderr)
     return status
 
 
@@ -119,9 +128,14 @@ def _leave(status: int) -> NoReturn:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError:
-        devnull = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(devnull, sys.stdout.fileno())
+        _give_up(sys.stdout)
     raise SystemExit(status)
+
+
+def _give_up(stream: TextIO) -> None:
+    """Let what is still to be written vanish, so that the last flush finds somewhere to put it."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, stream.fileno())
 
 
 if __name__ == "__main__":

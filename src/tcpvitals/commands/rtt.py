@@ -17,13 +17,12 @@ from __future__ import annotations
 import datetime as dt
 import os
 import shutil
-import sys
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
 from tcpvitals.commands import rtt_options
-from tcpvitals.errors import OutputError
+from tcpvitals.commands.output import output_errors, standard_output
 from tcpvitals.kernel import netns
 from tcpvitals.model.key import Field
 
@@ -64,18 +63,9 @@ def _run(options: RttOptions, stream: TextIO) -> int:
     with LiveRtt(request, plan, options.idle_s) as live:
         _announce(options, plan.attach, stream)
         for print_ in _prints(live, options, stop):
-            _show(sink, print_)
+            with output_errors():
+                sink.show(print_)
     return 0
-
-
-def _show(sink: Sink, print_: Print) -> None:
-    try:
-        sink.show(print_)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        message = f"cannot write the output: {error.strerror}"
-        raise OutputError(message) from error
 
 
 def _prints(live: LiveRtt, options: RttOptions, stop: StopRequest) -> Iterator[Print]:
@@ -114,12 +104,10 @@ def _moments(options: RttOptions, stop: StopRequest) -> Iterator[None]:
 
 
 def _standard_output() -> TextIO:
-    if sys.stdout is None:
-        message = "standard output is closed"
-        raise OutputError(message)
+    stream = standard_output()
     # Block by block, whole prints at a time; what a terminal cannot show is escaped, not fatal.
-    sys.stdout.reconfigure(errors="backslashreplace", line_buffering=False)  # type: ignore[union-attr]
-    return sys.stdout
+    stream.reconfigure(errors="backslashreplace", line_buffering=False)  # type: ignore[attr-defined]
+    return stream
 
 
 def _make_sink(options: RttOptions, stream: TextIO) -> Sink:

@@ -1,0 +1,51 @@
+"""Standard output: one that is closed or full is an error, one that nobody reads any more is none.
+
+`commands.main` ends quietly on a BrokenPipeError; every other failure to write is an OutputError.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from tcpvitals.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def output_errors() -> Iterator[None]:
+    """Whatever goes wrong in the block has gone wrong with the output."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        message = f"cannot write the output: {error.strerror}"
+        raise OutputError(message) from error
+
+
+def standard_output() -> TextIO:
+    """Standard output as it is, for those that write again and again.
+
+    Raises:
+        OutputError: it was closed before we began.
+    """
+    if sys.stdout is None:
+        message = "cannot write the output: standard output is closed"
+        raise OutputError(message)
+    return sys.stdout
+
+
+def write(text: str) -> None:
+    """Write to standard output, all of it and now.
+
+    Raises:
+        OutputError: it is closed, full or gone.
+    """
+    stream = standard_output()
+    with output_errors():
+        stream.write(text)
+        stream.flush()
