@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from pathlib import Path
 from typing import Final
@@ -11,16 +12,36 @@ from tcpvitals.errors import UsageError
 from tcpvitals.model.printable import printable
 
 NAMED: Final = Path("/run/netns")
-# Inode numbers of namespaces begin here (PROC_DYNAMIC_FIRST of fs/proc/generic.c); process ids
+# Inode numbers of namespaces begin here (PROC_DYNAMIC_FIRST of fs/proc/generic.c), but for the
+# initial ones, which are a little below since 6.18 (enum init_ns_ino of linux/nsfs.h).  Process ids
 # end at 2^22 (PID_MAX_LIMIT).
-_FIRST_INODE: Final = 0xF0000000
+_FIRST_INODE: Final = 0xEFFFFF00
+# linux/nsfs.h and linux/sched.h
+_NS_GET_NSTYPE: Final = 0xB703
+_CLONE_NEWNET: Final = 0x40000000
 HOST: Final = "host"
 
 
-def _candidates(text: str) -> list[Path]:
+def _path(text: str) -> Path:
     if text.isascii() and text.isdecimal():
-        return [Path("/proc", text, "ns/net")]
-    return [Path(text)] if "/" in text else [NAMED / text]
+        return Path("/proc", text, "ns/net")
+    return Path(text) if "/" in text else NAMED / text
+
+
+def _is_inode(text: str) -> bool:
+    short = text.isascii() and text.isdecimal() and len(text) <= len(str(1 << 32))
+    return short and _FIRST_INODE <= int(text) < 1 << 32
+
+
+def _inode_of(path: Path) -> int | None:
+    """The inode number if that is a network namespace, and no other file or kind of namespace."""
+    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if fcntl.ioctl(file, _NS_GET_NSTYPE) == _CLONE_NEWNET:
+            return os.fstat(file).st_ino
+    finally:
+        os.close(file)
+    return None
 
 
 def find_inode(text: str) -> int:
@@ -29,13 +50,13 @@ def find_inode(text: str) -> int:
     Raises:
         UsageError: there is no such namespace.
     """
-    if text.isascii() and text.isdecimal() and _FIRST_INODE <= int(text) < 1 << 32:
+    if _is_inode(text):
         return int(text)
-    for path in _candidates(text):
-        with contextlib.suppress(OSError, ValueError):
-            inode = path.stat().st_ino
-            if _FIRST_INODE <= inode < 1 << 32:
-                return inode
+    # ValueError: a null byte in the path.
+    with contextlib.suppress(OSError, ValueError):
+        inode = _inode_of(_path(text))
+        if inode is not None:
+            return inode
     message = (
         f"no network namespace '{printable(text)}': give a name as in ip netns, "
         "a path, an inode number or a process id"
