@@ -50,7 +50,10 @@ NOT_ASKED = Fact(Answer.UNKNOWN, "not asked")
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """All answers; a question that was not reached counts as `could not tell`."""
+    """All answers; a question that was not reached counts as `could not tell`.
+
+    `cpus` is one more than the highest CPU number there can be, 0 if nobody could tell.
+    """
 
     release: str
     cpus: int

@@ -72,7 +72,7 @@ def btf_fact(path: Path) -> Fact:
     remedy = "use a kernel built with CONFIG_DEBUG_INFO_BTF=y, as Debian's and Ubuntu's are"
     if path.parent.parent.is_dir():
         return Fact(Answer.NO, f"no {path}", remedy)
-    return Fact(Answer.UNKNOWN, "no /sys/kernel here", "mount sysfs on /sys")
+    return Fact(Answer.NO, f"no {path.parent.parent}", "mount sysfs on /sys")
 
 
 def lockdown_fact(path: Path) -> Fact:
@@ -145,8 +145,14 @@ def libbpf_fact() -> Fact:
 
 
 def highest_cpu(path: Path) -> int:
-    """One more than the highest CPU number there can be; `path` holds a list like 0-3,8."""
-    return int(re.findall(r"\d+", path.read_text())[-1]) + 1
+    """One more than the highest CPU number there can be; `path` holds a list like 0-3,8.
+
+    0 where it cannot be read; counting the CPUs that are online would be too few.
+    """
+    try:
+        return int(re.findall(r"\d+", path.read_text())[-1]) + 1
+    except (OSError, IndexError):
+        return 0
 
 
 def readable_facts(release: str, paths: Paths) -> dict[Question, Fact]:

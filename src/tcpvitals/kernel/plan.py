@@ -81,6 +81,8 @@ def missing(facts: HostFacts) -> TcpvitalsError | None:
         fact = facts[question]
         if fact.answer is Answer.NO:
             return error(f"needs {question}: {fact.seen}; {fact.remedy}")
+    if not facts.cpus:
+        return ResourceError("cannot tell how many CPUs there may be; mount sysfs on /sys")
     return None
 
 
