@@ -31,6 +31,7 @@ test-vm: $(VENV)/test
 bpf:
 	scripts/install bpf
 	$(MAKE) -C src/tcpvitals/bpf
+	$(MAKE) -C tests/kernel/bpf
 
 # Do the committed objects come from the committed sources?
 bpf-check:

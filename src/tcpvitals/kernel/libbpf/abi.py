@@ -52,6 +52,23 @@ class ProgLoadOptions(c.Structure):
     )
 
 
+class TestRunOptions(c.Structure):
+    """As struct bpf_test_run_opts up to retval."""
+
+    _fields_ = (
+        ("sz", c.c_size_t),
+        ("data_in", c.c_void_p),
+        ("data_out", c.c_void_p),
+        ("data_size_in", c.c_uint32),
+        ("data_size_out", c.c_uint32),
+        ("ctx_in", c.c_void_p),
+        ("ctx_out", c.c_void_p),
+        ("ctx_size_in", c.c_uint32),
+        ("ctx_size_out", c.c_uint32),
+        ("retval", c.c_uint32),
+    )
+
+
 _PRINT_CALLBACK = c.CFUNCTYPE(c.c_int, c.c_int, c.c_char_p, c.c_void_p)
 _POINTER, _TEXT, _INT, _U32 = c.c_void_p, c.c_char_p, c.c_int, c.c_uint32
 _BYTES = c.c_char_p
@@ -95,6 +112,7 @@ _FUNCTIONS: Final = {
         _INT,
         (_INT, _TEXT, _TEXT, _BYTES, c.c_size_t, c.POINTER(ProgLoadOptions)),
     ),
+    "bpf_prog_test_run_opts": (_INT, (_INT, c.POINTER(TestRunOptions))),
     "bpf_raw_tracepoint_open": (_INT, (_TEXT, _INT)),
     "btf__raw_data": (_POINTER, (_POINTER, c.POINTER(_U32))),
     "btf__free": (None, (_POINTER,)),

@@ -7,7 +7,14 @@ import errno
 import os
 from typing import TYPE_CHECKING, Final
 
-from tcpvitals.kernel.libbpf.abi import OpenOptions, checked, library, not_null, possible_cpus
+from tcpvitals.kernel.libbpf.abi import (
+    OpenOptions,
+    TestRunOptions,
+    checked,
+    library,
+    not_null,
+    possible_cpus,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,6 +135,15 @@ class Program:
     def attach(self) -> Link:
         """Attach to the hook that the program's section names."""
         return Link(not_null(library().bpf_program__attach(self._pointer), self.name))
+
+    def test_run(self, context: bytes) -> int:
+        """Run a raw tracepoint's program once, on these arguments; what it returned."""
+        buffer = c.create_string_buffer(context, len(context))
+        options = TestRunOptions(
+            c.sizeof(TestRunOptions), ctx_in=c.addressof(buffer), ctx_size_in=len(context)
+        )
+        checked(library().bpf_prog_test_run_opts(self.fd, c.byref(options)), self.name)
+        return int(options.retval)
 
     def info(self, size: int) -> bytes:
         """The first `size` bytes of the kernel's struct bpf_prog_info, zeroes where it has none."""

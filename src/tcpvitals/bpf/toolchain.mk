@@ -1,0 +1,7 @@
+# How BPF objects are built: pinned versions, so that the bytes are the same wherever it is done.
+CLANG ?= clang-19
+STRIP ?= llvm-strip-19
+BPF := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
+FLAGS := -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -target bpf \
+	-I/usr/include/$(shell gcc -print-multiarch)
+OUT ?= .
