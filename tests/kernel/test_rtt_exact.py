@@ -51,7 +51,7 @@ def _busy(link: Link, port: int, address: str = SERVER_IPV4) -> None:
 
 @pytest.mark.parametrize("by", ["", "raddr,rport,role", "netns"])
 @pytest.mark.parametrize("address", [SERVER_IPV4, SERVER_IPV6])
-def test_bucket_sums_equal_an_independent_count_slot_by_slot(  # noqa: PLR0913 - fixtures
+def test_bucket_sums_equal_an_independent_count_slot_by_slot(  # noqa: PLR0913, PLR0917 - fixtures
     fast_link: Link,
     fast_port: int,
     attach: Attach,
