@@ -135,25 +135,37 @@ int BPF_PROG(rtt_tp_btf, struct sock *sk)
 	return on_segment(sk);
 }
 
-/* A connect begins: all that we knew of this socket was of a connection before.  A handshake that
- * we answered ends: a server, unless both ends had called (RFC 9293, 3.5: simultaneous open). */
+/* A connect begins: all that we knew of this socket was of a connection before. */
+static __always_inline void on_connect(struct sock *sk)
+{
+	struct socket_state *state = find_or_add_socket(sk);
+
+	if (state)
+		*state = (struct socket_state){.role = ROLE_CLIENT};
+}
+
+/* A handshake that we answered ends: a server, unless both ends had called (RFC 9293, 3.5). */
+static __always_inline void on_accept(struct sock *sk)
+{
+	struct socket_state *state = find_or_add_socket(sk);
+
+	if (state && !state->role)
+		state->role = ROLE_SERVER;
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(role_by_state, struct sock *sk, int old_state, int new_state)
 {
-	struct socket_state *state;
-
 	if (sk->sk_protocol != IPPROTO_TCP)
 		return 0;
-	if (new_state == TCP_SYN_SENT) {
-		state = find_or_add_socket(sk);
-		if (state)
-			*state = (struct socket_state){.role = ROLE_CLIENT};
-	} else if (settings.need_role && old_state == TCP_SYN_RECV &&
-	           new_state == TCP_ESTABLISHED) {
-		state = find_or_add_socket(sk);
-		if (state && !state->role)
-			state->role = ROLE_SERVER;
-	}
+	if (new_state == TCP_SYN_SENT)
+		on_connect(sk);
+	if (!settings.need_role)
+		return 0;
+	if (old_state == TCP_SYN_RECV && new_state == TCP_ESTABLISHED)
+		on_accept(sk);
+	if (new_state == TCP_LISTEN)
+		note_listener(sk->__sk_common.skc_net.net->ns.inum, sk->__sk_common.skc_num);
 	return 0;
 }
 

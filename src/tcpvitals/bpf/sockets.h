@@ -29,7 +29,8 @@ struct {
 	__type(value, struct socket_state);
 } sockets_by_pointer SEC(".maps");
 
-/* Who listened when we started: how to tell the role of a connection that is older than we are. */
+/* Who listened when we started or since: how to tell the role of a connection of which we saw
+ * neither connect nor accept, because it is older than we are or the kernel skipped us. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -119,7 +120,7 @@ static __always_inline __u64 netns_cookie(struct sock *sk)
 	return bpf_core_field_exists(net->net_cookie) ? net->net_cookie : 0;
 }
 
-/* A connection older than we are: a server if its port had a listener when we started. */
+/* A server if its port had a listener, else a client. */
 static __always_inline __u8 role_by_listener(const struct endpoints *ends)
 {
 	struct listener listener = {.netns_inode = ends->netns_inode, .port = ends->lport};
