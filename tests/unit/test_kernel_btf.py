@@ -38,8 +38,9 @@ CACHE_LINE = 64
 
 def fields(record: np.dtype[np.void]) -> dict[str, tuple[np.dtype[np.generic], int]]:
     """Return each field's type and offset."""
-    kinds = {name: record[name] for name in record.names or ()}
-    return {name: (kind, int((record.fields or {})[name][1])) for name, kind in kinds.items()}
+    names = record.names or ()
+    offsets = {name: record.fields[name][1] for name in names} if record.fields else {}
+    return {name: (record[name], int(offset)) for name, offset in offsets.items()}
 
 
 @pytest.mark.parametrize("name", STRUCTS)
