@@ -75,7 +75,10 @@ def test_the_median_srtt_is_the_delay_at_both_ends_and_for_every_kind_of_address
     attach: Attach,
     open_rtt: Callable[..., LiveRtt],
 ) -> None:
-    """Within 3 %, plus what the machine adds: the application's own figure is the upper bound."""
+    """Within 3 %, plus what the machine adds, which the application at the client end sees.
+
+    The server's round trip ends with the client's next message, so a slow client adds to it again.
+    """
     link, delay_ms = delayed
     live = open_rtt("service,role", attach=attach)
     seen: list[Snapshot] = []
@@ -88,9 +91,9 @@ def test_the_median_srtt_is_the_delay_at_both_ends_and_for_every_kind_of_address
     for port, talk in zip(ports, talks, strict=True):
         ours = {role: value for (service, role), value in found.items() if service == port}
         assert set(ours) == {Role.CLIENT, Role.SERVER}
-        for role, median_us in ours.items():
-            assert median_us >= 970 * delay_ms, role
-            assert median_us <= 1.03 * _median_us(talk) + 500, role
+        added_us = _median_us(talk) - 1000 * delay_ms + 500
+        assert 970 * delay_ms <= ours[Role.CLIENT] <= 1030 * delay_ms + added_us
+        assert 970 * delay_ms <= ours[Role.SERVER] <= 1030 * delay_ms + 2 * added_us
 
 
 def test_every_sample_measures_the_same_wire(
