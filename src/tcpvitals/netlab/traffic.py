@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import collections
 import contextlib
-import ipaddress
 import json
 import resource
 import selectors
@@ -24,7 +23,10 @@ import socket
 import sys
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any
 
 _BACKLOG = 4096
 _CHUNK = 65536
@@ -218,6 +220,8 @@ def peers(arguments: argparse.Namespace) -> bool:
     """Connect from many addresses of a prefix, one connection each."""
     talk = Talk(arguments)
     start = time.monotonic()
+    import ipaddress  # noqa: PLC0415 only this program needs it, and all start under emulation
+
     network = ipaddress.ip_network(arguments.prefix)
     binds: list[str | None] = [
         str(network[index + 1]) for index in range(min(arguments.count, network.num_addresses - 2))
