@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -47,6 +48,7 @@ class MadeUpSource:
     # A signal to send ourselves before the snapshot of that number.
     signals: ClassVar[dict[int, signal.Signals]] = {}
     opened: ClassVar[list[MadeUpSource]] = []
+    takes_s: ClassVar[float] = 0.0
 
     def __post_init__(self) -> None:
         """Remember that it was opened."""
@@ -62,6 +64,7 @@ class MadeUpSource:
 
     def snapshot(self) -> Snapshot:
         """Return one more sample than before."""
+        time.sleep(self.takes_s)
         self.samples.append(1000)
         count = len(self.samples)
         if count in self.signals:
@@ -73,7 +76,7 @@ class MadeUpSource:
 @pytest.fixture(autouse=True)
 def source(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[MadeUpSource]]:
     """Return the source that the command will use, on a host that has everything."""
-    MadeUpSource.signals, MadeUpSource.opened = {}, []
+    MadeUpSource.signals, MadeUpSource.opened, MadeUpSource.takes_s = {}, [], 0.0
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     monkeypatch.setattr(live, "LiveRtt", MadeUpSource)
     monkeypatch.setattr(probe, "collect_facts", host)
@@ -118,6 +121,20 @@ def test_a_duration_shorter_than_the_interval_has_two_prints(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert [one["count"] for one in lines(capsys, *AT_ONCE_AND_AT_THE_END)] == [1, 2]
+
+
+def test_a_print_that_outlasts_the_duration_is_not_the_last(
+    capsys: pytest.CaptureFixture[str], source: type[MadeUpSource]
+) -> None:
+    source.takes_s = 0.05
+    assert [one["count"] for one in lines(capsys, *AT_ONCE_AND_AT_THE_END)] == [1, 2]
+
+
+def test_prints_that_come_late_are_left_out_but_for_the_last(
+    capsys: pytest.CaptureFixture[str], source: type[MadeUpSource]
+) -> None:
+    source.takes_s = 0.05
+    assert len(lines(capsys, "-i", "0.01", "-d", "0.2")) <= 6
 
 
 def test_each_interval_alone_has_what_came_since_the_print_before(

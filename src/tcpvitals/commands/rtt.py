@@ -15,6 +15,7 @@ For example:
 from __future__ import annotations
 
 import datetime as dt
+import math
 import os
 import shutil
 import time
@@ -88,18 +89,21 @@ def _prints(live: LiveRtt, options: RttOptions, stop: StopRequest) -> Iterator[P
 
 
 def _moments(options: RttOptions, stop: StopRequest) -> Iterator[None]:
-    """Deadlines are absolute, so that slow prints do not add up; a missed one is left out."""
-    start = time.monotonic()
-    end = start + options.duration_s if options.duration_s else None
+    """Deadlines are absolute, so that slow prints do not add up; a missed one is left out.
+
+    The last is never left out, so that nothing counted up to the end goes unseen.
+    """
+    due = start = time.monotonic()
+    end = start + options.duration_s if options.duration_s else math.inf
     count = 0
     stopped = False
     while not stopped:
         yield
-        if end and time.monotonic() >= end:
+        if due >= end:
             return
         count = max(count + 1, int((time.monotonic() - start) / options.interval_s))
-        due = start + count * options.interval_s
-        stopped = stop.wait_until(min(due, end) if end else due)
+        due = min(start + count * options.interval_s, end)
+        stopped = stop.wait_until(due)
     yield
 
 
