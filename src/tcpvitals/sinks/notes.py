@@ -14,7 +14,7 @@ def notes(print_: Print, hidden: int) -> list[str]:
     shown = print_.shown
     lines = [
         _nothing(print_),
-        f"... and {hidden} more groups (--all shows them)" if hidden else "",
+        _hidden(hidden),
         _other(shown),
         _retired(shown),
         _lost(shown),
@@ -26,6 +26,16 @@ def _nothing(print_: Print) -> str:
     if not print_.cumulative.total().count:
         return "no samples yet"
     return "" if print_.shown.total().count else "no samples in this interval"
+
+
+def _hidden(groups: int) -> str:
+    if not groups:
+        return ""
+    return (
+        "... and 1 more group (--all shows it)"
+        if groups == 1
+        else f"... and {groups} more groups (--all shows them)"
+    )
 
 
 def _other(shown: Interval) -> str:
