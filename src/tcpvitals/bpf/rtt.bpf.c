@@ -14,8 +14,8 @@
 #include "sockets.h"
 #include "tcp_reading.h"
 
-char LICENSE[] SEC("license")
-= "Dual MIT/GPL";
+SEC("license")
+char LICENSE[] = "Dual MIT/GPL";
 
 static __always_inline __u8 role_of(struct socket_state *state, const struct endpoints *ends)
 {

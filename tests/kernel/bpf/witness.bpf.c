@@ -7,8 +7,8 @@
 #include <bpf/bpf_tracing.h>
 #include "histogram.h"
 
-char LICENSE[] SEC("license")
-= "Dual MIT/GPL";
+SEC("license")
+char LICENSE[] = "Dual MIT/GPL";
 
 #define SLOTS 27
 
