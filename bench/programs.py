@@ -1,0 +1,117 @@
+"""The programs that are compared: loaded once, then attached and detached as often as need be."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Final
+
+import bpf_stats
+from errors import CannotRunError
+from tcpvitals.errors import TcpvitalsError
+from tcpvitals.kernel.libbpf import Object, attach_tracing
+from tcpvitals.kernel.plan import Attach, make_plan
+from tcpvitals.kernel.probe import collect_facts
+from tcpvitals.kernel.settings import RttRequest
+from tcpvitals.model.key import Grouping
+from tcpvitals.model.measurement import Measurement, Sample, Unit
+from tcpvitals.model.selection import Selection
+from tcpvitals.sources.live import LiveRtt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from build import Built
+    from load import Load
+    from tcpvitals.kernel.facts import HostFacts
+
+# The seed's table has room for as many.
+_GROUPS: Final = 10240
+_IDLE_S: Final = 600
+_LITTLE_S: Final = 0.01
+
+
+EMPTY: Final = "empty"
+SEED: Final = "seed, whole host"
+SEED_RADDR: Final = "seed, by raddr"
+SEED_EXTENDED: Final = "seed, whole host, -show-ext"
+OURS: Final = "ours, whole host"
+OURS_RADDR: Final = "ours, by raddr"
+OURS_RTT: Final = "ours, by raddr, --sample rtt"
+
+
+@contextmanager
+def loaded(built: Built, load: Load) -> Iterator[dict[str, int]]:
+    """Load everything that is compared; the programs at the hook, as file descriptors.
+
+    A little load tells which of a variant's programs that is.
+
+    Raises:
+        CannotRunError: this host cannot run it.
+    """
+    with ExitStack() as undo:
+        programs = {}
+        for name, variant in _variants(built).items():
+            programs[name] = _loaded(variant, load)
+            undo.callback(os.close, programs[name])
+        yield programs
+
+
+def _loaded(variant: AbstractContextManager[None], load: Load) -> int:
+    """Open a variant as it is meant to be, keep its program and so its maps, and detach it."""
+    others = bpf_stats.held_programs()
+    with variant, bpf_stats.measuring():
+        load.run(_LITTLE_S)
+        return os.dup(bpf_stats.busiest(bpf_stats.held_programs() - others))
+
+
+@contextmanager
+def attached(program: int, copies: int = 1) -> Iterator[None]:
+    """Attach a loaded program to its hook, once or several times; it takes about a millisecond."""
+    with ExitStack() as undo:
+        for _ in range(copies):
+            undo.callback(os.close, attach_tracing(program))
+        yield
+
+
+def _variants(built: Built) -> dict[str, AbstractContextManager[None]]:
+    facts = _facts()
+    return {
+        EMPTY: _bare(built.empty, "empty"),
+        SEED: _bare(built.seed, "seed_whole_host"),
+        SEED_RADDR: _bare(built.seed, "seed_raddr"),
+        SEED_EXTENDED: _bare(built.seed, "seed_extended"),
+        OURS: _ours(facts, "", Sample.SRTT),
+        OURS_RADDR: _ours(facts, "raddr", Sample.SRTT),
+        OURS_RTT: _ours(facts, "raddr", Sample.RTT),
+    }
+
+
+def _facts() -> HostFacts:
+    facts = collect_facts()
+    try:
+        make_plan(facts, Attach.TP_BTF, 1)
+    except TcpvitalsError as error:
+        raise CannotRunError(str(error)) from error
+    return facts
+
+
+@contextmanager
+def _bare(image: bytes, name: str) -> Iterator[None]:
+    """Attach one program of an object."""
+    with Object(image, "bench") as opened, ExitStack() as undo:
+        for program in opened.programs.values():
+            program.choose(wanted=program.name == name)
+        opened.load()
+        undo.callback(opened.programs[name].attach().close)
+        yield
+
+
+@contextmanager
+def _ours(facts: HostFacts, by: str, sample: Sample) -> Iterator[None]:
+    """Attach tcpvitals as its commands do; tp_btf, because everything is compared on that hook."""
+    measurement = Measurement(sample, Unit.US)
+    request = RttRequest(measurement, Grouping.parse(by), Selection(), _GROUPS if by else 1)
+    with LiveRtt(request, make_plan(facts, Attach.TP_BTF, request.max_groups), _IDLE_S):
+        yield
