@@ -123,7 +123,10 @@ class Stacked:
     trip_ns: list[float]
 
     def rate(self, name: str) -> float:
-        """The ping-pong rate that follows, with one copy attached, as a part of without."""
+        """The ping-pong rate that follows, with one copy attached, as a part of without.
+
+        The most it can be: one copy of many finds its code and data in the cache.
+        """
         extra = _SEGMENTS_A_TRIP * (median(self.hook) + median(self.costs.rounds[name]))
         trip = median(self.trip_ns)
         return trip / (trip + extra)
