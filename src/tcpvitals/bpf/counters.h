@@ -34,11 +34,11 @@ static __always_inline struct losses *losses_here(void)
 
 static __always_inline struct rtt_counters *counters_of(__u32 slot)
 {
-	__u32 index = settings.sharded_slots * settings.shard_mask + slot;
+	__u32 sharded = settings.sharded_slots, mask = settings.shard_mask; /* read once each */
+	__u32 index = sharded * mask + slot;
 
-	if (slot < settings.sharded_slots)
-		index = slot * (settings.shard_mask + 1) +
-		        (bpf_get_smp_processor_id() & settings.shard_mask);
+	if (slot < sharded)
+		index = slot * (mask + 1) + (bpf_get_smp_processor_id() & mask);
 	return bpf_map_lookup_elem(&counters, &index);
 }
 

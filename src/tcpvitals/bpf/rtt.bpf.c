@@ -88,39 +88,45 @@ static __always_inline bool take_sample(struct sock *sk, struct socket_state *st
 	return is_new_sample(state, now.delivered) && now.rtt_us;
 }
 
-static __always_inline int count_whole_host(struct sock *sk)
+static __always_inline int count(struct sock *sk, struct socket_state *state,
+                                 struct rtt_counters *to, __u32 slot)
 {
-	struct rtt_counters *to = counters_of(SLOT_FIRST);
 	__u32 value_us;
 
-	if (to && take_sample(sk, NULL, &value_us))
-		add_sample(to, SLOT_FIRST, value_us);
-	return 0;
-}
-
-static __always_inline int count_group(struct sock *sk)
-{
-	struct socket_state *state = find_or_add_socket(sk);
-	__u32 slot = state ? state->slot : SLOT_UNRESOLVED, value_us;
-	struct rtt_counters *to;
-
-	if (slot == SLOT_REJECTED)
-		return 0;
-	to = counters_of(slot);
-	if (slot == SLOT_UNRESOLVED || !to || (state && to->generation != state->generation)) {
-		slot = place_socket(sk, state);
-		if (slot == SLOT_REJECTED)
-			return 0;
-		to = counters_of(slot);
-	}
 	if (to && take_sample(sk, state, &value_us))
 		add_sample(to, slot, value_us);
 	return 0;
 }
 
+/* Out of the way of the sockets whose place is known. */
+static __noinline int place_and_count(struct sock *sk, struct socket_state *state)
+{
+	__u32 slot = place_socket(sk, state);
+
+	return slot == SLOT_REJECTED ? 0 : count(sk, state, counters_of(slot), slot);
+}
+
+static __always_inline int count_group(struct sock *sk)
+{
+	struct socket_state *state = find_or_add_socket(sk);
+	struct rtt_counters *to;
+	__u32 slot;
+
+	if (!state)
+		return place_and_count(sk, state);
+	slot = state->slot;
+	if (slot == SLOT_REJECTED)
+		return 0;
+	to = counters_of(slot);
+	if (slot == SLOT_UNRESOLVED || !to || to->generation != state->generation)
+		return place_and_count(sk, state);
+	return count(sk, state, to, slot);
+}
+
 static __always_inline int on_segment(struct sock *sk)
 {
-	return settings.per_socket ? count_group(sk) : count_whole_host(sk);
+	return settings.per_socket ? count_group(sk)
+	                           : count(sk, NULL, counters_of(SLOT_FIRST), SLOT_FIRST);
 }
 
 SEC("fentry/tcp_rcv_established")

@@ -48,19 +48,24 @@ static __always_inline struct socket_state *find_socket(struct sock *sk)
 	return bpf_map_lookup_elem(&sockets_by_pointer, &pointer);
 }
 
-/* Null only when the kernel gives no memory, or the stand-in is full. */
-static __always_inline struct socket_state *find_or_add_socket(struct sock *sk)
+static __always_inline struct socket_state *find_or_add_stand_in(struct sock *sk)
 {
 	struct socket_state fresh = {}, *state;
 	__u64 pointer = (__u64)sk;
 
-	if (settings.socket_storage)
-		return bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	state = bpf_map_lookup_elem(&sockets_by_pointer, &pointer);
 	if (state)
 		return state;
 	bpf_map_update_elem(&sockets_by_pointer, &pointer, &fresh, BPF_NOEXIST);
 	return bpf_map_lookup_elem(&sockets_by_pointer, &pointer);
+}
+
+/* Null only when the kernel gives no memory, or the stand-in is full. */
+static __always_inline struct socket_state *find_or_add_socket(struct sock *sk)
+{
+	if (settings.socket_storage)
+		return bpf_sk_storage_get(&sockets, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	return find_or_add_stand_in(sk);
 }
 
 static __always_inline void forget_socket(struct sock *sk)
