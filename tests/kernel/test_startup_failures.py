@@ -78,7 +78,7 @@ FAILURES: dict[str, tuple[tuple[str, ...], int, str]] = {
     "libbpf absent": (
         after(HIDE_LIBBPF),
         14,
-        "libbpf.so.1 is not installed: apt-get install libbpf1",
+        "file too short); apt-get install libbpf1",
     ),
 }
 
