@@ -50,7 +50,7 @@ class LockdownError(TcpvitalsError):
 
 
 class LibbpfError(TcpvitalsError):
-    """libbpf is missing, or older than 1.0."""
+    """libbpf is missing, or older than 1.1."""
 
     exit_code = 14
 

@@ -76,7 +76,7 @@ class MadeUpPrograms:
         counters = mmap.mmap(self._counter_memory.fd, self._counter_memory.size)
         self.counters = np.frombuffer(counters, record)
         maps = TableMaps(self._memory, self._counter_memory, self.places, self.free)
-        self.table = GroupTable(layouts(), maps, self.shape, self.grouping, IDLE)
+        self.table = GroupTable(layouts(), maps, self.shape, self.grouping, Unit.US, IDLE)
 
     def __enter__(self) -> Self:
         """Itself."""

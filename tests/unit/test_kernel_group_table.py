@@ -296,7 +296,6 @@ def test_grouping_is_what_was_asked_for() -> None:
 # --- known to be wrong -------------------------------------------------------------------
 
 
-@pytest.mark.xfail(reason="an eighth of fewer than eight slots is none, and never fewer are free")
 @pytest.mark.parametrize("limit", [1, 4, 7])
 def test_a_table_of_few_slots_takes_them_back_too(limit: int) -> None:
     with programs(limit=limit) as made_up:
@@ -308,7 +307,6 @@ def test_a_table_of_few_slots_takes_them_back_too(limit: int) -> None:
         assert 99 in ports(made_up.read())
 
 
-@pytest.mark.xfail(reason="a slot without a sample counts as idle since the machine was started")
 def test_a_new_group_is_not_idle_before_its_first_sample() -> None:
     with programs(limit=16) as made_up:
         fill(made_up, 15)
@@ -318,7 +316,6 @@ def test_a_new_group_is_not_idle_before_its_first_sample() -> None:
         assert 99 in ports(made_up.read())
 
 
-@pytest.mark.xfail(reason="an extreme that the bucket contradicts is shown as it is")
 def test_extremes_that_lost_a_race_are_not_believed() -> None:
     with programs(limit=8) as made_up:
         made_up.segment(443, 1000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 from functools import partial
 from typing import TextIO
 
@@ -25,9 +26,9 @@ NEAR, FAR = [300] * 8 + [700], [150_000] * 2 + [70_000]
 GROUPS = {"10.0.0.1": NEAR, "192.168.100.100": FAR}
 
 PICTURE = """\
-raddr            |256us   |2ms  |8ms  |33ms          p50      p99  count
-10.0.0.1         ███▁▁▁                           300 us   700 us      9
-192.168.100.100                          ▄▄▄███   150 ms   150 ms      3
+raddr            |256us  |4ms  |33ms       p50      p99  count
+10.0.0.1         █ ▁                    300 us   700 us      9
+192.168.100.100                  ▄ █    150 ms   150 ms      3
 
 """
 
@@ -43,7 +44,7 @@ def many(groups: int) -> dict[str, list[int]]:
 
 
 def test_rows_share_an_axis_so_that_they_compare_by_eye() -> None:
-    """Three columns a power of two, ticks at the lower edges, each row against its own maximum."""
+    """Two columns a power of two, ticks at the lower edges, each row against its own maximum."""
     assert written(terminal(80, 24), first_print(snapshot(GROUPS))) == PICTURE
 
 
@@ -53,7 +54,7 @@ def test_milliseconds_come_out_in_the_same_human_units() -> None:
     lines = written(sink, first_print(snapshot({"10.0.0.1": [64_000] * 5}, unit=Unit.MS)))
 
     assert lines.splitlines()[0].split() == ["raddr", "|64ms", "p50", "p99", "count"]
-    assert lines.splitlines()[1].split() == ["10.0.0.1", "███", "64.0", "ms", "64.0", "ms", "5"]
+    assert lines.splitlines()[1].split() == ["10.0.0.1", "█", "64.0", "ms", "64.0", "ms", "5"]
 
 
 def test_the_whole_host_is_called_so() -> None:
@@ -63,7 +64,7 @@ def test_the_whole_host_is_called_so() -> None:
 
     assert lines[0] == "12:34:56"
     assert lines[1].startswith("whole host  |4us")
-    assert lines[2].startswith("whole host  ███")
+    assert lines[2].startswith("whole host    ██   ")
 
 
 @pytest.mark.parametrize(
@@ -130,14 +131,35 @@ def test_a_sparkline_has_a_block_for_each_slot_with_samples_and_only_there(
     values: list[int],
 ) -> None:
     """However rare a sample is, it shows; the fullest slot has the full block."""
-    slots = fold_log2(distribution(values).buckets)
+    buckets = distribution(values).buckets
+    slots = fold_log2(buckets)
     axis = Axis.of(slots.reshape(1, -1))
-    drawn = axis.sparkline(slots.tolist())
+    drawn = axis.sparkline(buckets)
 
     assert [block != " " for block in drawn] == [
         count > 0 for count in slots[axis.first : axis.last + 1]
     ]
     assert drawn[slots.argmax() - axis.first] == "█"
+
+
+def test_two_peaks_within_a_power_of_two_stay_two() -> None:
+    """Where a slot has columns to spare, its fine buckets show: 70 ms and 120 ms are both there."""
+    buckets = distribution([70_000] * 3 + [120_000] * 3).buckets
+    axis = replace(Axis.of(fold_log2(buckets).reshape(1, -1)), cell=8)
+
+    assert axis.sparkline(buckets) == "█     █ "
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 4, 8]))
+def test_a_sample_lights_the_columns_of_its_own_slot_only(value: int, cell: int) -> None:
+    """With another sample in every other slot, its slot's columns are where they should be."""
+    buckets = distribution([value, *(1 << power for power in range(27))]).buckets
+    drawn = Axis(0, 26, cell).sparkline(buckets)
+    slot = int(fold_log2(distribution([value]).buckets).argmax())
+
+    assert len(drawn) == 27 * cell
+    assert all(drawn[at : at + cell].strip() for at in range(0, 27 * cell, cell))
+    assert "█" in drawn[slot * cell : (slot + 1) * cell]
 
 
 def test_full_histograms_are_shown_while_all_fit() -> None:

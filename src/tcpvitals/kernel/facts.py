@@ -22,7 +22,7 @@ class Question(StrEnum):
 
     KERNEL = "kernel 5.8 or later"
     BTF = "kernel describes its types (BTF)"
-    LIBBPF = "libbpf 1.0 or later"
+    LIBBPF = "libbpf 1.1 or later"
     PRIVILEGES = "CAP_BPF and CAP_PERFMON"
     LOCKDOWN = "not locked down against tracing"
     MEMLOCK = "memory for maps not limited"

@@ -19,12 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tcpvitals.kernel.keys import decode_key
-from tcpvitals.model.snapshot import Counters, Distribution
+from tcpvitals.model.snapshot import Counters, Distribution, believable
 
 if TYPE_CHECKING:
     from tcpvitals.kernel.btf import Layouts
     from tcpvitals.kernel.libbpf import Map
     from tcpvitals.model.key import Grouping, GroupKey
+    from tcpvitals.model.measurement import Unit
 
 Records: TypeAlias = np.ndarray[tuple[int], np.dtype[np.void]]
 Slots: TypeAlias = npt.NDArray[np.intp]
@@ -69,12 +70,13 @@ class Reading:
 class GroupTable:
     """The groups of one loaded object."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - made in one place
         self,
         layouts: Layouts,
         maps: TableMaps,
         shape: TableShape,
         grouping: Grouping,
+        unit: Unit,
         idle_limit_ns: int,
     ) -> None:
         """Map the groups and fill the queue of free slots; before anything is attached.
@@ -83,7 +85,8 @@ class GroupTable:
         """
         slot = layouts.enum("slot")
         self._other, self._first = slot["SLOT_OTHER"], slot["SLOT_FIRST"]
-        self._maps, self._shape, self._grouping = maps, shape, grouping
+        self._maps, self._shape = maps, shape
+        self._grouping, self._unit = grouping, unit
         self._idle_limit_ns = idle_limit_ns
         self._groups = _map_records(maps.groups, layouts.struct("group"), shape.slots)
         self._record = layouts.struct("rtt_counters")
@@ -107,7 +110,7 @@ class GroupTable:
         counters = self._sum_shards(used)
         other = self._sum_shards(np.array([self._other])).row(0)
         retired = self._retired + self._sum_shards(self._leaving).total()
-        reading = Reading(self._decode_keys(used), counters, other, retired)
+        reading = Reading(self._decode_keys(used, now_ns), counters, other, retired)
         self._note_activity(used, counters.counts, now_ns)
         if len(self._leaving):
             self._finish_leaving(now_ns)
@@ -162,17 +165,17 @@ class GroupTable:
         self, slots: Slots, buckets: Counts, sums: Counts, lows: Counts, highs: Counts
     ) -> Counters:
         generations = self._groups["generation"][slots].astype(np.uint64)
-        some = buckets.any(axis=1)
-        return Counters(
+        counters = Counters(
             ids=slots.astype(np.uint64) << np.uint64(32) | generations,
             buckets=buckets,
             sum_us=sums,
-            min_us=np.where(some, _ALL_ONES - lows.astype(np.uint64), 0).astype(np.uint64),
+            min_us=(_ALL_ONES - lows).astype(np.uint64),
             max_us=highs.astype(np.uint64),
         )
+        return believable(counters, self._unit)
 
-    def _decode_keys(self, used: Slots) -> tuple[GroupKey, ...]:
-        """Decoded once in a group's life."""
+    def _decode_keys(self, used: Slots, now_ns: int) -> tuple[GroupKey, ...]:
+        """Decoded once in a group's life, which begins as active."""
         generations = self._groups["generation"][used].tolist()
         names = list(zip(used.tolist(), generations, strict=True))
         fresh = {
@@ -180,6 +183,7 @@ class GroupTable:
             for name in names
             if name not in self._keys
         }
+        self._active_ns[[slot for slot, _ in fresh]] = now_ns
         self._keys = {name: fresh.get(name) or self._keys[name] for name in names}
         return tuple(self._keys.values())
 
@@ -202,7 +206,7 @@ class GroupTable:
 
     def _start_leaving(self, used: Slots, now_ns: int) -> None:
         free = self.limit - len(used)
-        if not self._grouping.fields or free >= self.limit // _LOW:
+        if not self._grouping.fields or free * _LOW >= self.limit:
             return
         idle = used[now_ns - self._active_ns[used] >= self._idle_limit_ns]
         longest_first = idle[np.argsort(self._active_ns[idle], kind="stable")]

@@ -141,7 +141,14 @@ class RttProgram:
         plan = self._plan
         shape = TableShape(plan.slots, plan.shards, plan.sharded_slots)
         try:
-            return GroupTable(self._layouts, maps, shape, self._request.grouping, idle_limit_ns)
+            return GroupTable(
+                self._layouts,
+                maps,
+                shape,
+                self._request.grouping,
+                self._request.measurement.unit,
+                idle_limit_ns,
+            )
         except OSError as error:
             message = f"cannot map the counters: {error.strerror}; lower --max-groups"
             raise ResourceError(message) from error

@@ -69,6 +69,15 @@ def bucket_index(values: ArrayLike) -> Indices:
     return np.asarray(block * _SUB + sub, dtype=np.intp)
 
 
+def outer_buckets(buckets: Counts) -> tuple[Indices, Indices]:
+    """Return the lowest and the highest bucket with samples in each row of [G, 384].
+
+    A row without samples has the first and the last bucket.
+    """
+    filled = buckets > 0
+    return filled.argmax(axis=1), BUCKETS - 1 - filled[:, ::-1].argmax(axis=1)
+
+
 def fold_log2(buckets: Counts) -> Counts:
     """Fold buckets [..., 384] into log2 slots [..., 27]: what bcc's tcprtt would have counted."""
     return np.add.reduceat(buckets, _FOLD_STARTS, axis=-1)

@@ -7,12 +7,12 @@ Minima and maxima cannot be subtracted; `between` says what stands in for them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tcpvitals.model.histogram import BUCKETS, HIGHS, LOWS, quantiles
+from tcpvitals.model.histogram import BUCKETS, HIGHS, LOWS, outer_buckets, quantiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -285,13 +285,37 @@ def _subtract(later: Counters, earlier: Counters, unit: Unit) -> Counters:
 
 
 def _bounds(buckets: Counts, since_start: Counters, unit: Unit) -> tuple[Counts, Counts]:
-    filled = buckets > 0
-    some = filled.any(axis=1)
-    lowest = filled.argmax(axis=1)
-    highest = BUCKETS - 1 - filled[:, ::-1].argmax(axis=1)
-    low = np.maximum(LOWS[lowest] * unit.divisor, since_start.min_us)
-    high = np.minimum((HIGHS[highest] + 1) * unit.divisor - 1, since_start.max_us)
-    return np.where(some, low, 0).astype(np.uint64), np.where(some, high, 0).astype(np.uint64)
+    lowest, highest = outer_buckets(buckets)
+    low = np.maximum(_edges_us(lowest, unit)[0], since_start.min_us)
+    high = np.minimum(_edges_us(highest, unit)[1], since_start.max_us)
+    return _where_filled(buckets, low), _where_filled(buckets, high)
+
+
+def believable(counters: Counters, unit: Unit) -> Counters:
+    """Return the counters with extremes that their outermost buckets agree with.
+
+    A sample's bucket and its extreme are written one after the other, and not every kernel can
+    raise an extreme atomically.  One that was read too early is cut to its bucket; for one that was
+    lost, the outer edge of its bucket stands in.
+    """
+    lowest, highest = outer_buckets(counters.buckets)
+    least, low_end = _edges_us(lowest, unit)
+    high_start, most = _edges_us(highest, unit)
+    lows = np.where(counters.min_us > low_end, least, np.maximum(counters.min_us, least))
+    highs = np.where(counters.max_us < high_start, most, np.minimum(counters.max_us, most))
+    return replace(
+        counters,
+        min_us=_where_filled(counters.buckets, lows),
+        max_us=_where_filled(counters.buckets, highs),
+    )
+
+
+def _edges_us(buckets: Indices, unit: Unit) -> tuple[Counts, Counts]:
+    return LOWS[buckets] * unit.divisor, (HIGHS[buckets] + 1) * unit.divisor - 1
+
+
+def _where_filled(buckets: Counts, values: Counts) -> Counts:
+    return np.where(buckets.any(axis=1), values, 0).astype(np.uint64)
 
 
 def _lost_since(later: Mapping[str, int], earlier: Mapping[str, int]) -> dict[str, int]:

@@ -19,7 +19,7 @@ _GAP = "  "
 _TIME_WIDTH = len("12.3 ms")
 _LEAST_COUNT_WIDTH = len("count")
 _LEAST_KEY_WIDTH = len("255.255.255.255")
-_WIDEST_CELL = 3
+_CELLS = (8, 4, 2, 1)
 _ELLIPSIS = "…"
 
 _PLAIN, _RED, _GREEN, _YELLOW = "\x1b[0m", "\x1b[31m", "\x1b[32m", "\x1b[33m"
@@ -55,8 +55,9 @@ class _Layout:
         room = width - 2 * (_TIME_WIDTH + len(_GAP)) - count - len(_GAP)
         wanted = max(map(len, titles))
         key = min(wanted, max(room - len(_GAP) - axis.width, _LEAST_KEY_WIDTH), max(room, 1))
-        cell = min(_WIDEST_CELL, (room - key - len(_GAP)) // axis.slots)
-        fitted = replace(axis, cell=max(1, cell))
+        columns = (room - key - len(_GAP)) // axis.slots
+        cell = next((cell for cell in _CELLS if cell <= columns), 1)
+        fitted = replace(axis, cell=cell)
         return cls(width, key, count, fitted if key + len(_GAP) + fitted.width <= room else None)
 
     def line(self, row: _Row) -> str:
@@ -88,7 +89,8 @@ def picture(  # noqa: PLR0913 - the axis and the widths need all rows at once
     axis = layout.axis
     lines = [_Row(heading, axis.legend(unit) if axis else "", "p50", "p99", "count")]
     times_us = (counters.quantiles((0.5, 0.99), unit) * unit.divisor).tolist()
-    for title, row, (p50, p99), count in zip(titles, slots.tolist(), times_us, counts, strict=True):
+    rows = zip(titles, counters.buckets, times_us, counts, strict=True)
+    for title, row, (p50, p99), count in rows:
         drawn = axis.sparkline(row) if axis else ""
         tint = _color(p99) if color else ""
         lines.append(_Row(title, drawn, human(p50), human(p99), count, tint))

@@ -1,4 +1,8 @@
-"""Distributions drawn in one line each, over an axis that all lines share."""
+"""Distributions drawn in one line each, over an axis that all lines share.
+
+The axis has a stretch of 1, 2, 4 or 8 columns for each log2 slot, cut into equal parts: with more
+than one column a slot's fine buckets show, and two peaks within a power of two stay two.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tcpvitals.model.histogram import log2_edges
+from tcpvitals.model.histogram import bucket_index, log2_edges
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tcpvitals.model.histogram import Counts
     from tcpvitals.model.measurement import Unit
 
@@ -24,7 +26,7 @@ _FULL = len(_BLOCKS) - 1
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """The log2 slots from `first` to `last`, `cell` columns each."""
+    """The log2 slots from `first` to `last`, `cell` columns each: 1, 2, 4 or 8."""
 
     first: int
     last: int
@@ -46,14 +48,26 @@ class Axis:
         """How many columns it takes, with its legend."""
         return max(self.slots * self.cell, LEGEND_ROOM)
 
-    def sparkline(self, slots: Sequence[int]) -> str:
-        """Draw one row [27]: a block's height is the slot's share of the row's fullest slot.
+    def sparkline(self, buckets: Counts) -> str:
+        """Draw one row of fine buckets [384]: a block's height is its share of the row's fullest.
 
-        A slot with any sample at all has a block; only an empty one is blank.
+        A column with any sample at all has a block; only an empty one is blank.
         """
-        most = max(1, *slots)
-        heights = (-(-count * _FULL // most) for count in slots[self.first : self.last + 1])
-        return "".join(_BLOCKS[height] * self.cell for height in heights)
+        columns = [
+            count
+            for slot in range(self.first, self.last + 1)
+            for count in self._columns(buckets, slot)
+        ]
+        most = max(1, *columns)
+        return "".join(_BLOCKS[-(-count * _FULL // most)] for count in columns)
+
+    def _columns(self, buckets: Counts, slot: int) -> list[int]:
+        """One slot's counts, column by column; below 16 a bucket may be wider than a column."""
+        low, high = (int(bucket_index(edge)) for edge in log2_edges(slot))
+        counts = buckets[low : high + 1]
+        if len(counts) < self.cell:
+            return [int(count) for count in counts.repeat(self.cell // len(counts))]
+        return [int(count) for count in counts.reshape(self.cell, -1).sum(axis=1)]
 
     def legend(self, unit: Unit) -> str:
         """Label the lower edges of some slots: "|64us   |1ms"; a label is rounded to its unit."""

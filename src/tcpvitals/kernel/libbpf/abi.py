@@ -1,6 +1,6 @@
 """The library itself: found, its functions and structs declared, its warnings kept, errors raised.
 
-Source: libbpf 1.0's public headers (bpf/libbpf.h, bpf/bpf.h, bpf/btf.h).
+Source: libbpf 1.1's public headers (bpf/libbpf.h, bpf/bpf.h, bpf/btf.h).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Final
 from tcpvitals.errors import LibbpfError
 
 SONAME: Final = "libbpf.so.1"
+_OLDEST: Final = (1, 1)
 
 _PRINT_BYTES: Final = 8192
 
@@ -146,21 +147,30 @@ def library() -> c.CDLL:
     """Libbpf, its functions declared.
 
     Raises:
-        LibbpfError: there is none, or it is older than 1.0.
+        LibbpfError: there is none, or it is older than 1.1.
     """
     try:
         found = c.CDLL(SONAME, use_errno=True)
+    except OSError as error:
+        message = f"cannot be opened ({error})"
+        raise LibbpfError(message) from error
+    try:
         for name, (result, arguments) in _FUNCTIONS.items():
             function = getattr(found, name)
             function.restype, function.argtypes = result, arguments
-    except OSError as error:
-        message = f"{SONAME} is not installed: apt-get install libbpf1 ({error})"
-        raise LibbpfError(message) from error
     except AttributeError as error:
-        message = f"{SONAME} is too old, version 1.0 or later is needed ({error})"
+        message = f"too old ({error})"
         raise LibbpfError(message) from error
+    _demand(int(found.libbpf_major_version()), int(found.libbpf_minor_version()))
     found.libbpf_set_print(_print)
     return found
+
+
+def _demand(*version: int) -> None:
+    """1.0 has all functions, but nobody has shown that it loads our objects."""
+    if version < _OLDEST:
+        message = f"too old ({'.'.join(map(str, version))})"
+        raise LibbpfError(message)
 
 
 def version() -> str:
