@@ -36,8 +36,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces take root")
 
 IN_VM = "TCPVITALS_VM" in os.environ
-# How late an emulated CPU may hand over a packet, or a busy one.
-LATE_US = 20_000 if IN_VM else 8_000
+# What two programs and the wire add to a round trip at best; an emulated CPU takes longer.  Bounds
+# from above are on the lowest of many: a host that has other work stalls a guest for seconds, so
+# that medians tell about the host.
+LATE_US = 10_000 if IN_VM else 5_000
+WAIT_S = 4 if IN_VM else 0.5  # for an answer that is late, not lost
+PATIENCE_S = 30  # for what the kernel, or a stalled guest, does in its own time
 HAS_NETEM = IN_VM or netem_support().yes is True
 ENGINES = [
     *(["netem"] if HAS_NETEM else []),
@@ -52,7 +56,7 @@ delays = pytest.mark.parametrize(
 def link(request: pytest.FixtureRequest) -> Iterator[Link]:
     """Return a link by each engine; each test sets what it needs."""
     engine: Engine = request.param
-    with open_link(engine=engine, lifetime_s=300) as link:
+    with open_link(engine=engine, lifetime_s=900) as link:
         yield link
 
 
@@ -65,11 +69,11 @@ def port(link: Link) -> Iterator[int]:
 
 def rtts_us(
     link: Link, port: int, address: str = SERVER_IPV4, **options: object
-) -> tuple[float, float, float]:
-    """Return the lowest, the median and the highest RTT of one ping-pong connection."""
-    options = {"count": 10, "timeout": 30} | options
+) -> tuple[float, float]:
+    """Return the lowest and the highest RTT of one ping-pong connection."""
+    options = {"count": 10} | options
     [one] = exchange(link.client, "pingpong", address, port, **options)["connections"]
-    return one["min_us"], one["median_us"], one["max_us"]
+    return one["min_us"], one["max_us"]
 
 
 @delays
@@ -77,27 +81,25 @@ def rtts_us(
 def test_20_ms_each_way_are_40_ms_to_the_application(link: Link, port: int, address: str) -> None:
     link.impair(Impairment(delay_ms=20))
 
-    lowest, median, _ = rtts_us(link, port, address)
+    lowest, _ = rtts_us(link, port, address)
 
-    assert lowest >= 40_000
-    assert median <= 40_000 + LATE_US
+    assert 40_000 <= lowest <= 40_000 + LATE_US
 
 
 @delays
 def test_a_delay_in_one_direction_counts_once(link: Link, port: int) -> None:
     link.impair(CLEAN, Impairment(delay_ms=30))
 
-    lowest, median, _ = rtts_us(link, port)
+    lowest, _ = rtts_us(link, port)
 
-    assert lowest >= 30_000
-    assert median <= 30_000 + LATE_US
+    assert 30_000 <= lowest <= 30_000 + LATE_US
 
 
 @delays
 def test_jitter_spreads_the_delay_both_ways(link: Link, port: int) -> None:
     link.impair(Impairment(delay_ms=30, jitter_ms=20), CLEAN)
 
-    lowest, _, highest = rtts_us(link, port, count=40)
+    lowest, highest = rtts_us(link, port, count=40)
 
     assert 10_000 <= lowest < 20_000
     assert highest > 40_000
@@ -107,7 +109,7 @@ def test_jitter_spreads_the_delay_both_ways(link: Link, port: int) -> None:
 def test_some_packets_skip_the_delay_when_reordered(link: Link, port: int) -> None:
     link.impair(Impairment(delay_ms=60, reorder=0.3), CLEAN)
 
-    lowest, _, highest = rtts_us(link, port, count=25)
+    lowest, highest = rtts_us(link, port, count=25)
 
     assert lowest < LATE_US
     assert highest >= 60_000
@@ -117,26 +119,26 @@ def test_some_packets_skip_the_delay_when_reordered(link: Link, port: int) -> No
 def test_a_rate_of_1_mbit_takes_100_ms_for_12500_bytes(link: Link, port: int) -> None:
     link.impair(Impairment(rate_mbit=1), CLEAN)
 
-    _, median, _ = rtts_us(link, port, count=5, size=12_500)
+    lowest, _ = rtts_us(link, port, count=5, size=12_500)
 
-    # Headers add up to 9 % (netem counts the link layer's), and the slow ACKs share the line.
-    assert 100_000 <= median <= 115_000 + LATE_US
+    # Headers add up to 9 % (netem counts the link layer's).
+    assert 100_000 <= lowest <= 109_000 + LATE_US
 
 
 def test_a_wire_made_clean_again_is_fast(link: Link, port: int) -> None:
     link.impair(Impairment(loss=0.5))
     link.impair(CLEAN)
 
-    _, median, _ = rtts_us(link, port, count=50)
+    lowest, _ = rtts_us(link, port, count=50)
 
-    assert median < LATE_US
+    assert lowest < LATE_US
 
 
 def test_20_percent_loss_loses_20_percent(link: Link, port: int) -> None:
     """Within 4.5 deviations of the binomial distribution: fails once in 150,000 runs."""
     link.impair(Impairment(loss=0.2), CLEAN)
 
-    answered = exchange(link.client, "probe", SERVER_IPV4, port, count=2000, wait=0.3)
+    answered = exchange(link.client, "probe", SERVER_IPV4, port, count=2000, wait=WAIT_S)
 
     deviation = (2000 * 0.2 * 0.8) ** 0.5
     assert abs(answered["received"] - 1600) <= 4.5 * deviation
@@ -145,7 +147,7 @@ def test_20_percent_loss_loses_20_percent(link: Link, port: int) -> None:
 def test_a_clean_wire_loses_nothing(link: Link, port: int) -> None:
     link.impair(CLEAN)
 
-    answered = exchange(link.client, "probe", SERVER_IPV6, port, count=500)
+    answered = exchange(link.client, "probe", SERVER_IPV6, port, count=500, wait=PATIENCE_S)
 
     assert answered["received"] == 500
 
@@ -187,9 +189,9 @@ def test_a_prefix_of_the_server_can_be_reached(link: Link, port: int) -> None:
     link.impair(CLEAN)
     link.add_prefix("server", "10.128.0.0/16")
 
-    _, median, _ = rtts_us(link, port, "10.128.77.3", bind=CLIENT_IPV4)
+    lowest, _ = rtts_us(link, port, "10.128.77.3", bind=CLIENT_IPV4)
 
-    assert median < LATE_US
+    assert lowest < LATE_US
 
 
 def test_without_segmentation_offload_no_packet_exceeds_the_mtu() -> None:
@@ -243,7 +245,7 @@ def test_a_namespace_ends_by_itself_when_its_lifetime_is_over() -> None:
     with open_namespace(lifetime_s=0.5) as namespace:
         child = namespace.popen(["sleep", "300"])
 
-        assert child.wait(timeout=10) == -signal.SIGKILL
+        assert child.wait(timeout=PATIENCE_S) == -signal.SIGKILL
 
 
 def test_sysctls_of_a_namespace_are_its_own() -> None:
@@ -326,7 +328,7 @@ def is_running(process: Path) -> bool:
         return False
 
 
-def comes_true(condition: Callable[[], bool], within_s: float = 10) -> bool:
+def comes_true(condition: Callable[[], bool], within_s: float = PATIENCE_S) -> bool:
     """Wait for what the kernel does in its own time."""
     deadline = time.monotonic() + within_s
     while not condition():
