@@ -19,6 +19,10 @@
 #define AF_INET6 10
 #define IPPROTO_TCP 6
 
+/* include/uapi/linux/stat.h */
+#define S_IFMT 00170000
+#define S_IFSOCK 0140000
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct in6_addr {
@@ -81,10 +85,12 @@ struct socket {
 	struct sock *sk;
 };
 
-struct file_operations;
+struct inode {
+	__u16 i_mode;
+};
 
 struct file {
-	const struct file_operations *f_op;
+	struct inode *f_inode;
 	void *private_data;
 };
 

@@ -15,8 +15,6 @@ enum bpf_func_id___listeners {
 	bpf_core_enum_value_exists(enum bpf_func_id___listeners, \
 	                           BPF_FUNC_sock_from_file___listeners)
 
-extern const void socket_file_ops __ksym __weak;
-
 static __always_inline void note_listener(__u32 netns_inode, __u16 port)
 {
 	struct listener listener = {.netns_inode = netns_inode, .port = port};
@@ -40,16 +38,19 @@ static __always_inline void note_file(struct file *file)
 	note_listener(sk->__sk_common.skc_net.net->ns.inum, sk->__sk_common.skc_num);
 }
 
+/* A file whose inode is a socket's is one of sockfs: a socket in a directory cannot be opened. */
 static __always_inline void note_file_before_5_11(struct file *file)
 {
 	struct socket *socket;
 	struct sock *sk;
 	__u16 family;
 
-	if (file->f_op != &socket_file_ops)
+	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return;
 	socket = BPF_CORE_READ(file, private_data);
-	sk = BPF_CORE_READ(socket, sk);
+	sk = socket ? BPF_CORE_READ(socket, sk) : NULL;
+	if (!sk)
+		return;
 	family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	if ((family != AF_INET && family != AF_INET6) ||
 	    BPF_CORE_READ(sk, sk_protocol) != IPPROTO_TCP ||

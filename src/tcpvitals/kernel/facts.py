@@ -21,11 +21,11 @@ class Question(StrEnum):
     """Everything asked of a host, in the order it is shown; each can be answered yes or no."""
 
     KERNEL = "kernel 5.8 or later"
-    BTF = "kernel describes its types (BTF)"
+    BTF = "kernel type information (BTF)"
     LIBBPF = "libbpf 1.1 or later"
     PRIVILEGES = "CAP_BPF and CAP_PERFMON"
     LOCKDOWN = "not locked down against tracing"
-    MEMLOCK = "memory for maps not limited"
+    MEMLOCK = "enough memory for maps"
     FENTRY = "hook fentry/tcp_rcv_established"
     TP_BTF = "hook tp_btf/tcp_probe"
     SET_STATE = "hook tp_btf/inet_sock_set_state"

@@ -36,6 +36,13 @@ _HOOKS: Final = {Attach.FENTRY: "rtt_fentry", Attach.TP_BTF: "rtt_tp_btf"}
 _PROG_INFO_BYTES: Final = 232
 _RECURSION_MISSES_AT: Final = 208
 
+_REMEDIES: Final = {
+    errno.ENOMEM: "lower --max-groups",
+    errno.E2BIG: "lower --max-groups",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "raise the limit of open files (fs.file-max)",
+}
+
 
 class RttProgram:
     """The loaded and attached programs of one request."""
@@ -177,9 +184,9 @@ def _load_error(error: OSError, opened: libbpf.Object) -> TcpvitalsError:
         path = _keep(refused.name, refused.verifier_log)
         message = f"the kernel refused program {refused.name}: {line} (whole log: {path})"
         return VerifierError(message)
-    if error.errno in (errno.ENOMEM, errno.E2BIG, errno.EMFILE, errno.ENFILE):
-        return ResourceError(f"no room in the kernel: {error.strerror}; lower --max-groups")
-    said = "; ".join(libbpf.warnings()) or error.strerror
+    if error.errno in _REMEDIES:
+        return ResourceError(f"no room in the kernel: {error.strerror}; {_REMEDIES[error.errno]}")
+    said = next(iter(libbpf.warnings()), error.strerror or "").partition("\n")[0]
     if error.errno in (errno.EPERM, errno.EACCES):
         return PrivilegeError(f"the kernel would not load: {said}; see tcpvitals check")
     return VerifierError(f"the kernel would not load: {said}")
