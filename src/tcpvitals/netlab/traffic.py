@@ -169,10 +169,11 @@ def _round_trip(connection: socket.socket, message: bytes) -> float:
 def _summary(rtts_us: list[float]) -> dict[str, float | None]:
     ordered = sorted(rtts_us)
     if not ordered:
-        return {"min_us": None, "median_us": None, "max_us": None}
+        return {"min_us": None, "median_us": None, "mean_us": None, "max_us": None}
     return {
         "min_us": ordered[0],
         "median_us": ordered[len(ordered) // 2],
+        "mean_us": sum(ordered) / len(ordered),
         "max_us": ordered[-1],
     }
 
