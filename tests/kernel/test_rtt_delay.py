@@ -36,6 +36,19 @@ def delayed(request: pytest.FixtureRequest, link: Link) -> Iterator[tuple[Link, 
     link.impair(CLEAN)
 
 
+def _median_us(talk: dict[str, Any]) -> float:
+    """What the application saw on its only connection."""
+    return float(talk["connections"][0]["median_us"])
+
+
+def _medians(interval: Interval) -> dict[tuple[int | None, Role | None], float]:
+    halves = interval.counters.quantiles((0.5,), Unit.US)
+    return {
+        (key.service, key.role): float(half[0])
+        for key, half in zip(interval.keys, halves, strict=True)
+    }
+
+
 @pytest.mark.parametrize("address", [SERVER_IPV4, SERVER_IPV6, f"::ffff:{SERVER_IPV4}"])
 def test_the_median_srtt_is_the_delay_at_both_ends_and_for_every_kind_of_address(
     delayed: tuple[Link, int],

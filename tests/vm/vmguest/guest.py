@@ -67,7 +67,7 @@ class Run:
     environment: dict[str, str] = field(default_factory=dict)
     writable: list[str] = field(default_factory=list)
     timeout_s: float = 600
-    boot_timeout_s: float = 120
+    boot_timeout_s: float = 240
     cpus: int = 2
     memory: str = "2G"
     accelerator: str = "tcg"

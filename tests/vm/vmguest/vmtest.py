@@ -46,7 +46,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("--cpus", type=int, default=2)
     add("--memory", default="2G")
     add("--timeout", type=float, default=600, metavar="SECONDS", help="for all of it (600)")
-    add("--boot-timeout", type=float, default=120, metavar="SECONDS", help="to come up (120)")
+    add("--boot-timeout", type=float, default=240, metavar="SECONDS", help="to come up (240)")
     # Not kvm wherever /dev/kvm can be opened: nested in another machine it may be there and broken.
     accelerator = os.environ.get("VMTEST_ACCEL", "tcg")
     add("--accel", default=accelerator, help="kvm, or tcg (default; also $VMTEST_ACCEL)")
