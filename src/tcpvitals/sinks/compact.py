@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from tcpvitals.model.key import WHOLE_HOST, Grouping
 from tcpvitals.model.measurement import Measurement
+from tcpvitals.model.printable import printable
 from tcpvitals.sinks.notes import notes
 from tcpvitals.sinks.picture import picture
 
@@ -65,9 +66,14 @@ class CompactSink:
         shown = print_.shown
         return picture(
             ",".join(self.grouping.fields) or WHOLE_HOST,
-            [shown.keys[row].title(self.grouping, print_.netns_names) for row in rows],
+            [self._title(print_, row) for row in rows],
             shown.counters.take(rows),
             self.measurement.unit,
             width,
             color=self.color,
         )
+
+    def _title(self, print_: Print, row: int) -> str:
+        """The values alone: the heading names the fields."""
+        labels = print_.shown.keys[row].labels(self.grouping, print_.netns_names)
+        return printable(",".join(labels.values())) or WHOLE_HOST
