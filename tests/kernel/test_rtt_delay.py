@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tcpvitals.kernel.plan import Attach
-    from tcpvitals.model.snapshot import Interval
+    from tcpvitals.model.snapshot import Interval, Snapshot
     from tcpvitals.sources.live import LiveRtt
 
 # Enough for srtt to forget a first sample that a busy machine made late; only the second half of a
@@ -62,15 +62,27 @@ def test_the_median_srtt_is_the_delay_at_both_ends_and_for_every_kind_of_address
     The server's round trip ends with the client's next message, so a slow client adds to it again.
     """
     link, delay_ms = delayed
-    live, seen, count = open_rtt("service,role", attach=attach), [], _ROUND_TRIPS[delay_ms]
-    halfway = Timer(delay_ms * count / 2000, lambda: seen.append(live.snapshot()))
-    halfway.start()
-    talk = exchange(link.client, "pingpong", address, port, count=count)
-    halfway.join()
-    found = _medians(between(live.snapshot(), seen[0]))
-    added_us = talk["connections"][0]["mean_us"] - 1000 * delay_ms + 500
+    live = open_rtt("service,role", attach=attach)
+    for _ in range(4):
+        found, app_us = _second_half(live, link, delay_ms, (address, port))
+        if app_us["max_us"] < 2000 * delay_ms + 20_000:
+            break  # else the machine stood still for a while, and srtt remembers it
+    added_us = app_us["mean_us"] - 1000 * delay_ms + 500
     assert 970 * delay_ms <= found[port, Role.CLIENT] <= 1030 * delay_ms + added_us
     assert 970 * delay_ms <= found[port, Role.SERVER] <= 1030 * delay_ms + 2 * added_us
+
+
+def _second_half(
+    live: LiveRtt, link: Link, delay_ms: int, end: tuple[str, int]
+) -> tuple[dict[tuple[int | None, Role | None], float], dict[str, float]]:
+    """One conversation; the median srtt in its second half, and what the application saw."""
+    seen: list[Snapshot] = []
+    count = _ROUND_TRIPS[delay_ms]
+    halfway = Timer(delay_ms * count / 2000, lambda: seen.append(live.snapshot()))
+    halfway.start()
+    talk = exchange(link.client, "pingpong", *end, count=count)
+    halfway.join()
+    return _medians(between(live.snapshot(), seen[0])), talk["connections"][0]
 
 
 def test_every_sample_measures_the_same_wire(
