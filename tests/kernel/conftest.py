@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import struct
 from contextlib import ExitStack, contextmanager
@@ -140,3 +141,20 @@ def witness(attach: Attach, inode: int) -> Iterator[Callable[[], tuple[np.ndarra
             yield read
         finally:
             attached.close()
+
+
+def skips_of(name: str) -> int:
+    """How often the kernel skipped another tool's program because it would have interrupted itself.
+
+    Source: struct bpf_prog_info of linux/bpf.h, through the ids of all loaded programs.
+    """
+    library, at = ctypes.CDLL("libbpf.so.1"), ctypes.c_uint32(0)
+    while library.bpf_prog_get_next_id(at, ctypes.byref(at)) == 0:
+        descriptor = library.bpf_prog_get_fd_by_id(at)
+        info, size = ctypes.create_string_buffer(232), ctypes.c_uint32(232)
+        library.bpf_obj_get_info_by_fd(descriptor, info, ctypes.byref(size))
+        os.close(descriptor)
+        if info.raw[64:80].split(b"\0")[0].decode() == name:
+            return int(struct.unpack_from("<Q", info, 208)[0])
+    message = f"no program {name} is loaded"
+    raise LookupError(message)

@@ -63,11 +63,16 @@ def test_known_and_other_and_retired_are_all_there_was_and_new_peers_get_groups_
         _offer(link, port, _OLD, PEERS // 10)
         first, before_kib = live.snapshot(), _resident_kib()
         _offer(link, port, _OLD, PEERS - PEERS // 10)
+        time.sleep(0.5)  # the last connections are still closing
         flooded = live.snapshot()
         grown_kib = _resident_kib() - before_kib
         assert len(flooded.keys) <= GROUPS
         assert flooded.other.count > PEERS / 2
-        assert abs(flooded.total().count - total.snapshot().total().count) <= PEERS * 0.005
+        everything = total.snapshot()
+        # What the kernel says that it skipped may have been of the other end, which neither counts.
+        skipped = flooded.losses["recursion"] + everything.losses["recursion"]
+        missing = abs(flooded.total().count - everything.total().count)
+        assert missing <= skipped + (0 if IN_VM else PEERS * 0.005)
         assert grown_kib < 4096
 
         newest = _move_on(link, port, live, flooded)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from conftest import IN_VM, WITNESS, netns_inode, witness
+from conftest import IN_VM, WITNESS, netns_inode, skips_of, witness
 
 from tcpvitals.kernel import libbpf
 from tcpvitals.model.histogram import bucket_index, fold_log2
@@ -59,7 +59,10 @@ def test_bucket_sums_equal_an_independent_count_slot_by_slot(  # noqa: PLR0913, 
     by: str,
     address: str,
 ) -> None:
-    """Attached to the same hook for the same traffic, the witness knows nothing of our code."""
+    """Attached to the same hook for the same traffic, the witness knows nothing of our code.
+
+    Equal, but for runs that the kernel says it skipped, of one program or the other.
+    """
     inode = netns_inode(fast_link.client)
     live = open_rtt(by, attach=attach, selection=Selection(netns_inode=inode))
     with witness(attach, inode) as read_witness:
@@ -68,10 +71,10 @@ def test_bucket_sums_equal_an_independent_count_slot_by_slot(  # noqa: PLR0913, 
     snapshot = live.snapshot()
     ours = fold_log2(snapshot.total().buckets)
     assert ours.sum() > 2000
-    gone_missing = abs(int(ours.sum()) - int(theirs.sum()))
-    assert gone_missing <= MAY_MISS * ours.sum() + missed + snapshot.losses["recursion"]
-    if not gone_missing and not missed:
-        np.testing.assert_array_equal(ours, theirs)
+    # Skipped runs may have been of the other end, which neither counts: a bound, not a term.
+    explained = snapshot.losses["recursion"] + missed
+    different = int(np.abs(ours.astype(int) - theirs.astype(int)).sum())
+    assert different <= explained + MAY_MISS * ours.sum()
 
 
 def test_two_at_once_count_the_same(
@@ -80,10 +83,12 @@ def test_two_at_once_count_the_same(
     chosen = Selection(netns_inode=netns_inode(fast_link.client))
     one, two = open_rtt(selection=chosen), open_rtt("raddr", selection=chosen)
     _busy(fast_link, fast_port)
-    first, second = one.snapshot().total(), two.snapshot().total()
+    snapshots = one.snapshot(), two.snapshot()
+    first, second = (snapshot.total() for snapshot in snapshots)
+    skipped = sum(snapshot.losses["recursion"] for snapshot in snapshots)
     assert first.count > 1000
-    assert abs(first.count - second.count) <= MAY_MISS * first.count
-    if first.count == second.count:
+    assert abs(first.count - second.count) <= skipped + MAY_MISS * first.count
+    if first.count == second.count and not skipped:
         np.testing.assert_array_equal(first.buckets, second.buckets)
         assert (first.sum_us, first.min_us, first.max_us) == (
             second.sum_us,
@@ -115,7 +120,10 @@ def _tcprtt_slots(text: str) -> dict[int, int]:
 def test_libbpf_tools_tcprtt_sees_the_same_histogram(
     fast_link: Link, fast_port: int, open_rtt: Callable[..., LiveRtt]
 ) -> None:
-    """Both count the whole guest, which has no traffic but this; tcprtt's filters load nowhere."""
+    """Both count the whole guest, which has no traffic but this; tcprtt's filters load nowhere.
+
+    Equal slot by slot, but for runs that the kernel says it skipped, of one program or the other.
+    """
     tcprtt = shutil.which("tcprtt", path="/usr/sbin:/usr/bin")
     assert tcprtt, "libbpf-tools is not installed"
     live = open_rtt()
@@ -125,15 +133,16 @@ def test_libbpf_tools_tcprtt_sees_the_same_histogram(
         before = live.snapshot().total().count
         _busy(fast_link, fast_port)
         time.sleep(0.5)
-        ours = fold_log2(live.snapshot().total().buckets)
+        snapshot = live.snapshot()
+        skipped = snapshot.losses["recursion"], skips_of("tcp_rcv")
     finally:
         process.send_signal(signal.SIGINT)
         text, _ = process.communicate(timeout=60)
     assert before == 0
-    theirs = _tcprtt_slots(text)
-    assert {slot: count for slot, count in theirs.items() if count} == {
-        slot: int(count) for slot, count in enumerate(ours) if count
-    }
+    ours = dict(enumerate(fold_log2(snapshot.total().buckets).tolist()))
+    theirs = {slot: _tcprtt_slots(text).get(slot, 0) for slot in ours}
+    assert sum(ours.values()) + skipped[0] == sum(theirs.values()) + skipped[1]
+    assert sum(abs(ours[slot] - theirs[slot]) for slot in ours) <= sum(skipped)
 
 
 def _wait_until_attached(process: subprocess.Popen[str]) -> None:

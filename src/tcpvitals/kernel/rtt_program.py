@@ -78,18 +78,17 @@ class RttProgram:
         return self._table.read(now_ns)
 
     def losses(self) -> dict[str, int]:
-        """What was not counted, by reason: `recursion`, and the fields of struct losses."""
-        recursion = sum(self._missed(name) for name in self._wanted())
+        """Samples not counted, by reason: `recursion`, and the fields of struct losses.
+
+        Recursion: the kernel skipped the hook's program because it would have interrupted itself.
+        """
+        info = self._object.programs[self._hook].info(_PROG_INFO_BYTES)
+        recursion = struct.unpack_from("<Q", info, _RECURSION_MISSES_AT)[0]
         record = self._layouts.struct("losses")
         values = np.frombuffer(self._object.map("losses").lookup_per_cpu(bytes(4)), record)
         return {"recursion": recursion} | {
             name: int(values[name].sum()) for name in record.names or ()
         }
-
-    def _missed(self, program: str) -> int:
-        """How often the kernel skipped a program because it would have interrupted itself."""
-        info = self._object.programs[program].info(_PROG_INFO_BYTES)
-        return int(struct.unpack_from("<Q", info, _RECURSION_MISSES_AT)[0])
 
     @property
     def groups_limit(self) -> int:
