@@ -116,14 +116,21 @@ def _end_with(number: signal.Signals) -> float:
 
 
 def test_it_prints_at_once_then_every_interval_and_at_the_end_of_the_duration() -> None:
-    """Never early; how late is the machine's affair, and one that stands still misses some."""
+    """The best of three: a machine that stands still makes prints late, or miss their time."""
+    assert any(_prints_on_time() for _ in range(3))
+
+
+def _prints_on_time() -> bool:
+    """Four prints, each at its time; one that is early is wrong however the machine does."""
     command = [*_COMMAND, "--json", "-i", "0.5", "-d", "1.2"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     seconds = [json.loads(line)["interval_s"] for line in done.stdout.splitlines()]
-    assert 2 <= len(seconds) <= 4
-    assert seconds[-1] >= 1.19
-    for print_, found in enumerate(seconds[:-1]):
-        assert found >= 0.5 * print_ - 0.01
+    assert seconds[-1] >= 1.15
+    if len(seconds) != 4:
+        return False
+    late_by = [found - due for due, found in zip((0, 0.5, 1.0, 1.2), seconds, strict=True)]
+    assert min(late_by) >= -0.05
+    return bool(max(late_by) <= (0.5 if IN_VM else 0.2))
 
 
 def test_a_reader_that_leaves_ends_it_quietly() -> None:
