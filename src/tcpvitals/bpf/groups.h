@@ -65,17 +65,6 @@ static __always_inline void key_ports(struct group_key *key, const struct endpoi
 		key->role = role;
 }
 
-static __always_inline void make_key(struct group_key *key, struct sock *sk,
-                                     const struct endpoints *ends, __u8 role)
-{
-	key_addresses(key, ends);
-	key_ports(key, ends, role);
-	if (settings.key_parts & KEY_NETNS) {
-		key->netns_inode = ends->netns_inode;
-		key->netns_cookie = netns_cookie(sk);
-	}
-}
-
 /* Sockets without a group share one, and look again whenever its generation moves on. */
 static __always_inline void place_other(struct group_place *place)
 {

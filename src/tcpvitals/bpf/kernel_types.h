@@ -12,12 +12,40 @@
 #define TCP_ESTABLISHED 1
 #define TCP_SYN_SENT 2
 #define TCP_SYN_RECV 3
+#define TCP_FIN_WAIT1 4
+#define TCP_CLOSE 7
+#define TCP_CLOSE_WAIT 8
+#define TCP_LAST_ACK 9
 #define TCP_LISTEN 10
+
+/* include/net/tcp.h */
+#define TCPHDR_SYN 0x02
+
+/* include/net/inet_connection_sock.h */
+#define ICSK_TIME_LOSS_PROBE 5
+
+/* include/uapi/linux/tcp.h */
+#define TCP_CA_Recovery 3
+#define TCP_CA_Loss 4
+
+/* include/uapi/asm-generic/errno.h */
+#define EAGAIN 11
+#define ENOMEM 12
+#define EBUSY 16
+#define EINVAL 22
+#define EPIPE 32
+#define ECONNABORTED 103
+#define ECONNRESET 104
+#define ECONNREFUSED 111
+#define EHOSTUNREACH 113
 
 /* include/linux/socket.h, include/uapi/linux/in.h */
 #define AF_INET 2
 #define AF_INET6 10
 #define IPPROTO_TCP 6
+
+/* include/linux/sched.h */
+#define PF_KTHREAD 0x00200000
 
 /* include/uapi/linux/stat.h */
 #define S_IFMT 00170000
@@ -56,9 +84,50 @@ struct sock_common {
 	struct in6_addr skc_v6_rcv_saddr;
 };
 
+struct kernfs_node {
+	__u64 id;
+};
+
+struct cgroup {
+	struct kernfs_node *kn;
+};
+
+struct sock_cgroup_data {
+	struct cgroup *cgroup;
+};
+
 struct sock {
 	struct sock_common __sk_common;
+	struct sock_cgroup_data sk_cgrp_data;
+	int sk_err;
 	__u16 sk_protocol;
+};
+
+struct request_sock {
+	struct sock_common __req_common;
+	__u8 num_retrans;
+};
+
+struct inet_sock {
+	__be16 inet_sport;
+};
+
+struct inet_connection_sock {
+	struct inet_sock icsk_inet;
+	__u8 icsk_ca_state : 5; /* its place and width differ: BPF_CORE_READ_BITFIELD */
+	__u8 icsk_retransmits;
+	__u8 icsk_pending;
+};
+
+struct tcp_skb_cb {
+	__u32 seq;
+	__u16 tcp_gso_segs;
+	__u8 tcp_flags; /* 16 bits since 6.15; libbpf widens the load */
+};
+
+struct sk_buff {
+	unsigned int len;
+	char cb[48];
 };
 
 struct minmax_sample {
@@ -75,7 +144,15 @@ struct tcp_rack {
 };
 
 struct tcp_sock {
+	struct inet_connection_sock inet_conn;
 	__u32 srtt_us;
+	__u32 snd_cwnd;
+	__u32 snd_wnd;
+	__u32 data_segs_out;
+	__u32 total_retrans;
+	__u32 dsack_dups;
+	__u64 bytes_sent;
+	__u64 bytes_retrans;
 	__u32 delivered;
 	struct minmax rtt_min;
 	struct tcp_rack rack;
@@ -94,7 +171,12 @@ struct file {
 	void *private_data;
 };
 
-struct task_struct;
+struct task_struct {
+	unsigned int flags;
+	int tgid;
+	struct task_struct *group_leader;
+	char comm[16];
+};
 
 struct bpf_iter_meta;
 
@@ -102,6 +184,22 @@ struct bpf_iter__task_file {
 	struct bpf_iter_meta *meta;
 	struct task_struct *task;
 	struct file *file;
+};
+
+struct bpf_map;
+
+struct bpf_iter__bpf_sk_storage_map {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	struct sock *sk;
+	void *value;
+};
+
+struct bpf_iter__bpf_map_elem {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	void *key;
+	void *value;
 };
 
 #pragma clang attribute pop

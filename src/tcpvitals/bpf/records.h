@@ -10,7 +10,8 @@
 #define MAX_PORTS 64
 
 /* Where counters are: the slots from FIRST on are the groups'.  A socket's slot is UNRESOLVED until
- * its first segment, REJECTED when the filters do not want it, OTHER when no slot was free. */
+ * its first segment, REJECTED when the filters do not want it, OTHER when no slot was free.  The
+ * counters of the slot UNRESOLVED are nobody's. */
 enum slot {
 	SLOT_UNRESOLVED = 0,
 	SLOT_OTHER = 1,
@@ -31,11 +32,27 @@ enum sample {
 	SAMPLE_INFLATION = 3,
 };
 
+/* Why a segment was sent again. */
+enum cause {
+	CAUSE_OTHER = 0,
+	CAUSE_RTO = 1,
+	CAUSE_FAST = 2,
+	CAUSE_SLOW_START = 3, /* after a timeout */
+	CAUSE_TLP = 4,        /* tail loss probe */
+	CAUSE_SYN = 5,
+	CAUSE_SYNACK = 6,
+	CAUSES = 7,
+};
+
 /* What could not be counted, for each CPU; user space shows each field by its name. */
 struct losses {
-	/* A socket could get no state of its own, so its samples of `rtt` or `inflation` cannot be
-	 * told apart from ones already counted, and are left out. */
+	/* A socket could get no state of its own: its samples of `rtt` or `inflation` cannot be told
+	 * apart from ones already counted, and its totals start anew at every retransmission. */
 	__u64 socket_state;
+	/* Events for which the ring had no room. */
+	__u64 events;
+	/* Additions to the totals of a network namespace for which there was no room. */
+	__u64 namespaces;
 };
 
 /* Parts of the key; what is not in `settings.key_parts` stays zero. */
@@ -47,7 +64,11 @@ enum key_part {
 	KEY_SERVICE = 16,
 	KEY_ROLE = 32,
 	KEY_NETNS = 64,
+	KEY_PROCESS = 128,
+	KEY_CGROUP = 256,
 };
+
+#define COMM_BYTES 16
 
 /* 128 bits in network order; an IPv4 address has family 4 and fills the first word. */
 struct address {
@@ -57,10 +78,11 @@ struct address {
 struct group_key {
 	struct address laddr;
 	struct address raddr;
+	char comm[COMM_BYTES];
 	__u64 netns_cookie; /* 0 where the kernel has none to read */
-	__u64 cgroup_id;    /* room for what is to come */
+	__u64 cgroup_id;    /* 0 when unknown */
 	__u32 netns_inode;
-	__u32 tgid; /* room for what is to come */
+	__u32 tgid; /* 0 when unknown */
 	__u16 lport;
 	__u16 rport;
 	__u16 service_port;
@@ -92,20 +114,119 @@ struct rtt_counters {
 	__u64 buckets[HISTOGRAM_BUCKETS];
 };
 
-/* One for each socket. */
+/* What the kernel's own counters of a socket (struct tcp_sock) said when they were last added to
+ * the totals. */
+struct accounted {
+	__u64 bytes_sent;
+	__u64 bytes_retrans;
+	__u32 data_segs_out;
+	__u32 total_retrans;
+	__u32 dsack_dups;
+	__u32 padding;
+};
+
+/* The process that a socket belongs to; tgid 0 is unknown. */
+struct owner {
+	__u32 tgid;
+	char comm[COMM_BYTES];
+};
+
+/* One for each socket; a segment touches no more than the first 16 bytes. */
 struct socket_state {
 	__u32 slot;
 	__u32 generation;
 	__u32 delivered;
 	__u8 role;
 	__u8 delivered_known;
-	__u16 padding;
+	__u8 accounted_known; /* `accounted` says where its counters stood */
+	__u8 closed;          /* all it did is in the totals */
+	struct accounted accounted;
+	__u64 since_boot_ns; /* when its TCP state began, 0 if unknown */
+	__u32 event_retrans; /* total_retrans at its last event */
+	__u32 owner_pass;    /* the pass over all open files that last saw the owner */
+	struct owner owner;
+	__u32 more_padding;
+};
+
+/* The totals of one group or of one network namespace; they only grow. */
+struct retrans_counters {
+	__u64 segments_sent; /* data_segs_out: with data, retransmitted ones included */
+	__u64 bytes_sent;
+	__u64 segments_retransmitted; /* total_retrans, and SYN-ACKs */
+	__u64 bytes_retransmitted;
+	__u64 segments_unnecessary; /* dsack_dups: the peer had them already */
+	__u64 segments_failed;      /* counted by the kernel, but did not leave this host */
+	__u64 segments_control;     /* of the retransmitted ones: those without data */
+	__u64 attempts_put_off;     /* not counted by the kernel: still in this host's queue */
+	__u64 timeouts_last;        /* connections given up at a timeout */
+	__u64 timeouts_closed_window;
+	__u64 by_cause[CAUSES]; /* segments, without the failed ones */
+};
+
+struct netns_key {
+	__u64 cookie; /* 0 where the kernel has none to read */
+	__u32 inode;
+	__u32 padding;
+};
+
+/* A socket's two ends, addresses of dual-stack sockets already as plain IPv4. */
+struct endpoints {
+	struct address laddr;
+	struct address raddr;
+	__u32 netns_inode;
+	__u16 lport;
+	__u16 rport;
+	__u8 family; /* 4 or 6 */
+	__u8 padding[3];
+};
+
+enum event_kind {
+	EVENT_RETRANSMISSION = 1,
+	EVENT_STATE = 2,
+};
+
+/* How every event begins. */
+struct event {
+	__u64 since_boot_ns;
+	__u64 cgroup_id;
+	struct endpoints ends;
+	struct owner owner;
+	enum event_kind kind;
+	__u32 padding;
+};
+
+struct retransmission {
+	struct event event;
+	__u32 segments;
+	__u32 bytes;
+	__u32 seq;
+	__u32 attempt; /* 1 for the first retransmission of this data */
+	__u32 srtt_us;
+	__u32 cwnd;
+	__u32 error; /* errno, 0 if it left this host */
+	enum cause cause;
+	__u32 state;
+	__u32 padding;
+};
+
+struct state_change {
+	struct event event;
+	__u64 socket;  /* its address in the kernel */
+	__u64 took_ns; /* in the old state, 0 if unknown */
+	__u32 old_state;
+	__u32 new_state;
 };
 
 struct listener {
 	__u32 netns_inode;
 	__u16 port;
 	__u16 padding;
+};
+
+/* What a connection takes over from its listener's port where it cannot from the listener. */
+struct listening {
+	enum role role;
+	struct owner owner;
 };
 
 struct address_filter {
@@ -143,6 +264,11 @@ struct settings {
 	__u8 per_socket;       /* grouping, filters or sample need to remember the socket */
 	__u8 socket_storage;   /* sk_storage may be used here, else a hash by pointer */
 	__u8 need_role;
+	__u8 need_owner;
+	__u8 count_totals;     /* retransmissions and what was sent, for each group */
+	__u8 count_namespaces; /* the same for each network namespace, filters or not */
+	__u8 emit_retransmissions;
+	__u8 emit_states;
 };
 
 #endif

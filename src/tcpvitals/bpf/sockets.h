@@ -14,9 +14,10 @@
 #include "records.h"
 #include "settings.h"
 
+/* A connection that is accepted begins with a copy of its listener's state (BPF_F_CLONE). */
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
 	__type(key, int);
 	__type(value, struct socket_state);
 } sockets SEC(".maps");
@@ -36,7 +37,7 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 65536);
 	__type(key, struct listener);
-	__type(value, enum role);
+	__type(value, struct listening);
 } listeners SEC(".maps");
 
 static __always_inline struct socket_state *find_socket(struct sock *sk)
@@ -75,64 +76,79 @@ static __always_inline void forget_socket(struct sock *sk)
 	bpf_map_delete_elem(&sockets_by_pointer, &pointer);
 }
 
-/* A socket's two ends, addresses of dual-stack sockets already as plain IPv4. */
-struct endpoints {
-	struct address laddr;
-	struct address raddr;
-	__u32 netns_inode;
-	__u16 lport;
-	__u16 rport;
-	__u8 family; /* 4 or 6 */
-};
+/* Where a pointer comes from decides how it is read: what a hook passes, directly; what a map keeps
+ * (kernels before 5.11), with a helper that survives a socket that is gone. */
+#define FIELD(direct, from, field) ((direct) ? (from)->field : BPF_CORE_READ(from, field))
 
-static __always_inline bool is_v4_mapped(struct sock *sk)
+static __always_inline bool is_v4_mapped(const struct address *remote)
 {
-	struct in6_addr *remote = &sk->__sk_common.skc_v6_daddr;
-
-	return !remote->in6_u.u6_addr32[0] && !remote->in6_u.u6_addr32[1] &&
-	       remote->in6_u.u6_addr32[2] == bpf_htonl(0xffff);
+	return !remote->words_be[0] && !remote->words_be[1] &&
+	       remote->words_be[2] == bpf_htonl(0xffff);
 }
 
-static __always_inline void read_v6(struct address *to, struct in6_addr *from)
+static __always_inline void read_v6(struct address *to, struct in6_addr *from, bool direct)
 {
-	to->words_be[0] = from->in6_u.u6_addr32[0];
-	to->words_be[1] = from->in6_u.u6_addr32[1];
-	to->words_be[2] = from->in6_u.u6_addr32[2];
-	to->words_be[3] = from->in6_u.u6_addr32[3];
+	to->words_be[0] = FIELD(direct, from, in6_u.u6_addr32[0]);
+	to->words_be[1] = FIELD(direct, from, in6_u.u6_addr32[1]);
+	to->words_be[2] = FIELD(direct, from, in6_u.u6_addr32[2]);
+	to->words_be[3] = FIELD(direct, from, in6_u.u6_addr32[3]);
 }
 
 /* The kernel keeps skc_daddr and skc_rcv_saddr right for IPv4 over an IPv6 socket, too. */
-static __always_inline void read_endpoints(struct sock *sk, struct endpoints *ends)
+static __always_inline void read_v4(struct endpoints *ends, struct sock_common *from, bool direct)
 {
-	if (sk->__sk_common.skc_family == AF_INET6 && !is_v4_mapped(sk)) {
-		ends->family = 6;
-		read_v6(&ends->laddr, &sk->__sk_common.skc_v6_rcv_saddr);
-		read_v6(&ends->raddr, &sk->__sk_common.skc_v6_daddr);
-	} else {
-		ends->family = 4;
-		ends->laddr.words_be[0] = sk->__sk_common.skc_rcv_saddr;
-		ends->raddr.words_be[0] = sk->__sk_common.skc_daddr;
-	}
-	ends->lport = sk->__sk_common.skc_num;
-	ends->rport = bpf_ntohs(sk->__sk_common.skc_dport);
-	ends->netns_inode = sk->__sk_common.skc_net.net->ns.inum;
+	ends->family = 4;
+	ends->laddr = (struct address){};
+	ends->raddr = (struct address){};
+	ends->laddr.words_be[0] = FIELD(direct, from, skc_rcv_saddr);
+	ends->raddr.words_be[0] = FIELD(direct, from, skc_daddr);
 }
 
-static __always_inline __u64 netns_cookie(struct sock *sk)
+static __always_inline __u32 netns_inode(struct sock_common *from, bool direct)
 {
-	struct net *net = sk->__sk_common.skc_net.net;
+	return direct ? from->skc_net.net->ns.inum : BPF_CORE_READ(from, skc_net.net, ns.inum);
+}
 
+/* Of a socket or of a connection request: both begin with a sock_common. */
+static __always_inline void read_endpoints(struct sock_common *from, struct endpoints *ends,
+                                           bool direct)
+{
+	if (FIELD(direct, from, skc_family) == AF_INET6) {
+		ends->family = 6;
+		read_v6(&ends->laddr, &from->skc_v6_rcv_saddr, direct);
+		read_v6(&ends->raddr, &from->skc_v6_daddr, direct);
+	}
+	if (ends->family != 6 || is_v4_mapped(&ends->raddr))
+		read_v4(ends, from, direct);
+	ends->lport = FIELD(direct, from, skc_num);
+	ends->rport = bpf_ntohs(FIELD(direct, from, skc_dport));
+	ends->netns_inode = netns_inode(from, direct);
+}
+
+/* Kernels before 5.12 have none, and whatever reads indirectly is older. */
+static __always_inline __u64 netns_cookie(struct sock_common *from, bool direct)
+{
+	struct net *net;
+
+	if (!direct)
+		return 0;
+	net = from->skc_net.net;
 	return bpf_core_field_exists(net->net_cookie) ? net->net_cookie : 0;
+}
+
+static __always_inline struct listening *listening_at(const struct endpoints *ends)
+{
+	struct listener listener = {.netns_inode = ends->netns_inode, .port = ends->lport};
+
+	return bpf_map_lookup_elem(&listeners, &listener);
 }
 
 /* A server if its port had a listener, else a client. */
 static __always_inline __u8 role_by_listener(const struct endpoints *ends)
 {
-	struct listener listener = {.netns_inode = ends->netns_inode, .port = ends->lport};
+	struct listening *listening = listening_at(ends);
 
-	enum role *role = bpf_map_lookup_elem(&listeners, &listener);
-
-	return role ? *role : ROLE_CLIENT;
+	return listening ? listening->role : ROLE_CLIENT;
 }
 
 #endif

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/* A socket's life as its TCP state tells it: role, owner, the beginning and the end of its totals, and
+ * how long each state took. */
+#ifndef TCPVITALS_LIFE_H
+#define TCPVITALS_LIFE_H
+
+#include "events.h"
+#include "open_files.h"
+#include "totals.h"
+
+/* A connect begins: all that we knew of this socket was of a connection before. */
+static __always_inline void on_connect(struct sock *sk, struct socket_state *state)
+{
+	__u64 since = state->since_boot_ns;
+
+	*state = (struct socket_state){.role = ROLE_CLIENT, .since_boot_ns = since};
+	begin_totals(sk, state, true);
+	own_by_current(state);
+}
+
+/* The addresses are known, the port's owner is the caller. */
+static __always_inline void on_listen(struct sock *sk, struct socket_state *state)
+{
+	__u64 since = state->since_boot_ns;
+
+	*state = (struct socket_state){.since_boot_ns = since, .accounted_known = 1};
+	own_by_current(state);
+	note_listener(sk->__sk_common.skc_net.net->ns.inum, sk->__sk_common.skc_num, &state->owner);
+}
+
+/* What the listener's state left in its copy, but for the owner, is not the connection's. */
+static __always_inline void on_request_answered(struct socket_state *state)
+{
+	struct owner owner = state->owner;
+
+	*state = (struct socket_state){.role = ROLE_SERVER, .accounted_known = 1, .owner = owner};
+}
+
+/* Where no state could be copied (before 5.11, or a listener that nobody knew), the port's will do. */
+static __always_inline void inherit_owner(struct sock *sk, struct socket_state *state)
+{
+	struct listening *listening;
+	struct endpoints ends = {};
+
+	if (!settings.need_owner || state->owner.tgid)
+		return;
+	read_endpoints(&sk->__sk_common, &ends, true);
+	listening = listening_at(&ends);
+	if (listening)
+		set_owner(state, &listening->owner);
+}
+
+/* A handshake that we answered ends: a server, unless both ends had called (RFC 9293, 3.5).  What
+ * total_retrans holds so far are SYN-ACKs, which have been counted one by one. */
+static __always_inline void on_accept(struct sock *sk, struct socket_state *state)
+{
+	struct tcp_sock *tp;
+
+	if (state->role == ROLE_CLIENT)
+		return;
+	state->role = ROLE_SERVER;
+	inherit_owner(sk, state);
+	tp = tcp_sock_of(sk);
+	if (!tp)
+		return;
+	state->accounted.total_retrans = tp->total_retrans;
+	state->event_retrans = tp->total_retrans;
+	state->accounted_known = 1;
+}
+
+/* Only close() and shutdown() do this, in the process that calls them: with a listener's children it
+ * is the first that we see of the one that accepted. */
+static __always_inline bool is_closed_by_process(int old_state, int new_state)
+{
+	return new_state == TCP_LAST_ACK ||
+	       (new_state == TCP_FIN_WAIT1 &&
+	        (old_state == TCP_ESTABLISHED || old_state == TCP_SYN_RECV));
+}
+
+/* A connection that got no answer to its last timeout's segment (tcp_write_timeout): the kernel
+ * counts that timeout, and nothing is sent. */
+static __always_inline bool is_given_up(struct sock *sk)
+{
+	struct tcp_sock *tp = tcp_sock_of(sk);
+	int error = sk->sk_err;
+
+	return tp && tp->inet_conn.icsk_retransmits && error && error != ECONNRESET &&
+	       error != EPIPE && error != ECONNREFUSED && error != ECONNABORTED;
+}
+
+static __noinline int count_given_up(struct sock *sk, struct socket_state *state)
+{
+	struct retrans_counters *to = counters_of_slot(totals_slot(sk, state, true));
+
+	if (to)
+		__sync_fetch_and_add(&to->timeouts_last, 1);
+	to = settings.count_namespaces ? namespace_totals(&sk->__sk_common, true) : NULL;
+	if (to)
+		__sync_fetch_and_add(&to->timeouts_last, 1);
+	return 0;
+}
+
+static __always_inline void on_close(struct sock *sk, struct socket_state *state)
+{
+	state->closed = 1;
+	settle(sk, state);
+	if ((settings.count_totals || settings.count_namespaces) && is_given_up(sk))
+		count_given_up(sk, state);
+}
+
+static __noinline int emit_state(struct sock *sk, const struct socket_state *state, __u64 took_ns,
+                                 int old_state, int new_state)
+{
+	struct state_change *record;
+	struct endpoints ends = {};
+
+	read_socket_ends(sk, &ends, true);
+	if (!wants_socket(&ends))
+		return 0;
+	record = reserve_event(sizeof(*record));
+	if (!record)
+		return 0;
+	begin_event(&record->event, EVENT_STATE, sk, state, &ends);
+	record->socket = (__u64)sk;
+	record->took_ns = took_ns;
+	record->old_state = old_state;
+	record->new_state = new_state;
+	bpf_ringbuf_submit(record, 0);
+	return 0;
+}
+
+/* The time in the old state, 0 if unknown.  It is remembered before any filter has its say: a socket
+ * gets its port only after its first change. */
+static __always_inline __u64 next_state(struct socket_state *state, int new_state)
+{
+	__u64 now = bpf_ktime_get_boot_ns();
+	__u64 took_ns = state->since_boot_ns ? now - state->since_boot_ns : 0;
+
+	state->since_boot_ns = new_state == TCP_CLOSE ? 0 : now;
+	return took_ns;
+}
+
+static __always_inline void on_change(struct sock *sk, struct socket_state *state, int old_state,
+                                      int new_state)
+{
+	if (new_state == TCP_SYN_SENT)
+		on_connect(sk, state);
+	else if (new_state == TCP_LISTEN)
+		on_listen(sk, state);
+	else if (old_state == TCP_LISTEN && new_state == TCP_SYN_RECV)
+		on_request_answered(state);
+	else if (old_state == TCP_SYN_RECV)
+		on_accept(sk, state);
+	else if (!state->accounted_known)
+		begin_totals(sk, state, true);
+	if (is_closed_by_process(old_state, new_state) &&
+	    (state->role == ROLE_SERVER || !state->owner.tgid))
+		own_by_current(state);
+	if (new_state == TCP_CLOSE)
+		on_close(sk, state);
+}
+
+/* All that RTT needs: a socket's first segment makes its state. */
+static __always_inline int on_change_for_rtt(struct sock *sk, int old_state, int new_state)
+{
+	struct socket_state *state;
+
+	if (new_state == TCP_SYN_SENT ||
+	    (settings.need_role && old_state == TCP_SYN_RECV && new_state == TCP_ESTABLISHED)) {
+		state = find_or_add_socket(sk);
+		if (state && new_state == TCP_SYN_SENT)
+			*state = (struct socket_state){.role = ROLE_CLIENT};
+		else if (state && !state->role)
+			state->role = ROLE_SERVER;
+	}
+	if (settings.need_role && new_state == TCP_LISTEN)
+		note_listener(sk->__sk_common.skc_net.net->ns.inum, sk->__sk_common.skc_num, NULL);
+	return 0;
+}
+
+static __always_inline int on_state(struct sock *sk, int old_state, int new_state)
+{
+	struct socket_state *state;
+	__u64 took_ns = 0;
+
+	if (sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	if (!settings.need_owner)
+		return on_change_for_rtt(sk, old_state, new_state);
+	state = find_or_add_socket(sk);
+	if (state) {
+		on_change(sk, state, old_state, new_state);
+		if (settings.emit_states)
+			took_ns = next_state(state, new_state);
+	}
+	if (settings.emit_states)
+		emit_state(sk, state, took_ns, old_state, new_state);
+	return 0;
+}
+
+/* Settled at its close, but for what the kernel skipped then. */
+static __always_inline int on_end(struct sock *sk)
+{
+	struct socket_state *state = find_socket(sk);
+
+	if (state && !state->closed)
+		settle(sk, state);
+	if (!settings.socket_storage)
+		forget_socket(sk);
+	return 0;
+}
+
+#endif

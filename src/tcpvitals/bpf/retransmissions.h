@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/* Why a segment is sent again, counted by cause and told as an event. */
+#ifndef TCPVITALS_RETRANSMISSIONS_H
+#define TCPVITALS_RETRANSMISSIONS_H
+
+#include "events.h"
+#include "totals.h"
+
+struct data_start {
+	__u64 socket;
+	__u32 seq;
+	__u32 padding;
+};
+
+/* How often the data that begins at a sequence number was sent again.  A guess where it is full:
+ * the longest unused is forgotten. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct data_start);
+	__type(value, __u32);
+} attempts SEC(".maps");
+
+struct resend {
+	__u32 segments;
+	__u32 error;
+	__u32 flags;
+	__u32 seq;
+	__u32 bytes;
+	enum cause cause;
+	bool put_off;       /* the kernel did not count it */
+	bool closed_window; /* the peer's window is shut: the kernel counts no timeout */
+};
+
+/* The TCP header is not yet there: the control block has what will be in it. */
+static __always_inline void read_skb(struct sk_buff *skb, struct resend *resend)
+{
+	struct tcp_skb_cb *control = (struct tcp_skb_cb *)skb->cb;
+
+	resend->segments = control->tcp_gso_segs;
+	resend->flags = control->tcp_flags;
+	resend->seq = control->seq;
+	resend->bytes = skb->len;
+}
+
+/* The timer clears icsk_pending before it sends; an ACK that arrives leaves it as it is. */
+static __always_inline enum cause cause_of(struct tcp_sock *tp, __u8 state, __u32 flags)
+{
+	struct inet_connection_sock *icsk = &tp->inet_conn;
+	__u8 recovery = BPF_CORE_READ_BITFIELD(icsk, icsk_ca_state);
+	__u8 pending = icsk->icsk_pending;
+
+	if (flags & TCPHDR_SYN || state == TCP_SYN_SENT)
+		return CAUSE_SYN;
+	if (pending == ICSK_TIME_LOSS_PROBE && recovery < TCP_CA_Recovery)
+		return CAUSE_TLP;
+	if (recovery == TCP_CA_Loss)
+		return pending ? CAUSE_SLOW_START : CAUSE_RTO;
+	return recovery == TCP_CA_Recovery ? CAUSE_FAST : CAUSE_OTHER;
+}
+
+/* Before a segment is counted it may be put off, for reasons that have these numbers. */
+static __always_inline bool may_be_put_off(__u32 error)
+{
+	return error == EBUSY || error == EAGAIN || error == EINVAL || error == ENOMEM ||
+	       error == EHOSTUNREACH;
+}
+
+/* Did the kernel count it?  The socket's own counter tells, if we know where it stood. */
+static __always_inline bool is_counted(struct tcp_sock *tp, struct socket_state *state,
+                                       const struct resend *resend)
+{
+	__u32 before, now = tp->total_retrans;
+
+	if (!state || !state->accounted_known)
+		return !may_be_put_off(resend->error);
+	before = state->event_retrans;
+	state->event_retrans = now;
+	return now != before;
+}
+
+/* A socket that we see for the first time: what it does now is to count. */
+static __always_inline void begin_with(struct sock *sk, struct socket_state *state,
+                                       const struct resend *resend)
+{
+	if (!state || state->accounted_known)
+		return;
+	begin_totals(sk, state, true);
+	state->accounted.total_retrans -= resend->segments;
+	state->accounted.bytes_retrans -= resend->bytes;
+	state->accounted.data_segs_out -= resend->bytes ? resend->segments : 0;
+	state->accounted.bytes_sent -= resend->bytes;
+}
+
+static __always_inline void add_resend(struct retrans_counters *to, const struct resend *resend)
+{
+	__u32 cause = resend->cause;
+
+	if (cause >= CAUSES)
+		return;
+	if (resend->put_off) {
+		__sync_fetch_and_add(&to->attempts_put_off, 1);
+		return;
+	}
+	if (resend->error)
+		__sync_fetch_and_add(&to->segments_failed, resend->segments);
+	else
+		__sync_fetch_and_add(&to->by_cause[cause], resend->segments);
+	if (!resend->bytes)
+		__sync_fetch_and_add(&to->segments_control, resend->segments);
+	if (resend->closed_window)
+		__sync_fetch_and_add(&to->timeouts_closed_window, 1);
+}
+
+/* Connection requests, and sockets without a state: nobody else will add what they sent. */
+static __always_inline void add_stateless(struct retrans_counters *to, const struct resend *resend)
+{
+	if (resend->put_off)
+		return;
+	__sync_fetch_and_add(&to->segments_retransmitted, resend->segments);
+	if (resend->bytes) /* for a known 0 clang makes an atomic "or", unknown before 5.12 */
+		__sync_fetch_and_add(&to->bytes_retransmitted, resend->bytes);
+}
+
+static __always_inline __u32 next_attempt(struct sock *sk, __u32 seq)
+{
+	struct data_start start = {.socket = (__u64)sk, .seq = seq};
+	__u32 first = 1, *count = bpf_map_lookup_elem(&attempts, &start);
+
+	if (count)
+		return ++*count;
+	bpf_map_update_elem(&attempts, &start, &first, BPF_ANY);
+	return first;
+}
+
+static __noinline int emit_resend(struct sock *sk, struct tcp_sock *tp,
+                                        const struct socket_state *state,
+                                        const struct endpoints *ends, const struct resend *resend)
+{
+	struct retransmission *record = reserve_event(sizeof(*record));
+
+	if (!record)
+		return 0;
+	begin_event(&record->event, EVENT_RETRANSMISSION, sk, state, ends);
+	record->segments = resend->segments;
+	record->bytes = resend->bytes;
+	record->seq = resend->seq;
+	record->attempt = next_attempt(sk, resend->seq);
+	record->srtt_us = tp->srtt_us >> 3;
+	record->cwnd = tp->snd_cwnd;
+	record->error = resend->error;
+	record->cause = resend->cause;
+	record->state = sk->__sk_common.skc_state;
+	record->padding = 0;
+	bpf_ringbuf_submit(record, 0);
+	return 0;
+}
+
+static __always_inline void count_resend(struct sock *sk, __u32 slot, const struct resend *resend,
+                                         bool stateless)
+{
+	struct retrans_counters *to = counters_of_slot(slot);
+
+	if (to) {
+		add_resend(to, resend);
+		if (stateless)
+			add_stateless(to, resend);
+	}
+	to = settings.count_namespaces ? namespace_totals(&sk->__sk_common, true) : NULL;
+	if (to) {
+		add_resend(to, resend);
+		if (stateless)
+			add_stateless(to, resend);
+	}
+}
+
+static __always_inline struct socket_state *state_or_loss(struct sock *sk)
+{
+	struct socket_state *state = find_or_add_socket(sk);
+	struct losses *lost = state ? NULL : losses_here();
+
+	if (lost)
+		__sync_fetch_and_add(&lost->socket_state, 1);
+	return state;
+}
+
+static __always_inline int on_retransmission(struct sock *sk, struct sk_buff *skb, int error)
+{
+	struct tcp_sock *tp = tcp_sock_of(sk);
+	struct socket_state *state = state_or_loss(sk);
+	struct resend resend = {.error = -error};
+	struct endpoints ends = {};
+
+	if (!tp)
+		return 0;
+	read_skb(skb, &resend);
+	resend.cause = cause_of(tp, sk->__sk_common.skc_state, resend.flags);
+	resend.put_off = !is_counted(tp, state, &resend);
+	resend.closed_window = resend.cause == CAUSE_RTO && !tp->snd_wnd;
+	if (!resend.put_off)
+		begin_with(sk, state, &resend);
+	if (state)
+		settle(sk, state);
+	count_resend(sk, totals_slot(sk, state, true), &resend, !state);
+	if (!settings.emit_retransmissions || resend.put_off)
+		return 0;
+	read_socket_ends(sk, &ends, true);
+	if (wants_socket(&ends))
+		emit_resend(sk, tp, state, &ends, &resend);
+	return 0;
+}
+
+/* The request has the addresses; the socket is the listener, or the child of a fast open. */
+static __always_inline __u32 request_slot(struct sock *sk, const struct socket_state *state,
+                                          const struct endpoints *ends)
+{
+	struct group_place place = {};
+
+	if (!settings.count_totals)
+		return SLOT_UNRESOLVED;
+	find_place(sk, state, ends, ROLE_SERVER, &place, true);
+	return place.slot == SLOT_REJECTED ? SLOT_UNRESOLVED : place.slot;
+}
+
+static __noinline int emit_synack(struct sock *sk, struct request_sock *request,
+                                        const struct socket_state *state,
+                                        const struct endpoints *ends)
+{
+	struct retransmission *record = reserve_event(sizeof(*record));
+
+	if (!record)
+		return 0;
+	__builtin_memset(record, 0, sizeof(*record));
+	begin_event(&record->event, EVENT_RETRANSMISSION, sk, state, ends);
+	record->segments = 1;
+	record->attempt = request->num_retrans + 1;
+	record->cause = CAUSE_SYNACK;
+	record->state = request->__req_common.skc_state;
+	bpf_ringbuf_submit(record, 0);
+	return 0;
+}
+
+static __always_inline int on_synack(struct sock *sk, struct request_sock *request)
+{
+	struct resend resend = {.segments = 1, .cause = CAUSE_SYNACK, .flags = TCPHDR_SYN};
+	struct socket_state *state = find_socket(sk);
+	struct endpoints ends = {};
+
+	read_endpoints(&request->__req_common, &ends, true);
+	count_resend(sk, request_slot(sk, state, &ends), &resend, true);
+	if (settings.emit_retransmissions && wants_socket(&ends))
+		emit_synack(sk, request, state, &ends);
+	return 0;
+}
+
+#endif

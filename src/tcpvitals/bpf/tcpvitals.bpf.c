@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/* Every program, each a thin entry for a handler that its header explains.  User space loads those
+ * that a command needs. */
+#include "kernel_types.h"
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include "life.h"
+#include "open_files.h"
+#include "retransmissions.h"
+#include "rtt.h"
+#include "totals.h"
+
+SEC("license")
+char LICENSE[] = "Dual MIT/GPL";
+
+SEC("fentry/tcp_rcv_established")
+int BPF_PROG(rtt_fentry, struct sock *sk)
+{
+	return on_segment(sk);
+}
+
+/* At the same place as the one above. */
+SEC("tp_btf/tcp_probe")
+int BPF_PROG(rtt_tp_btf, struct sock *sk)
+{
+	return on_segment(sk);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(state_changed, struct sock *sk, int old_state, int new_state)
+{
+	return on_state(sk, old_state, new_state);
+}
+
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(socket_gone, struct sock *sk)
+{
+	return on_end(sk);
+}
+
+/* Up to 6.16, but for backports: only what left this host. */
+SEC("tp_btf/tcp_retransmit_skb")
+int BPF_PROG(retransmitted, struct sock *sk, struct sk_buff *skb)
+{
+	return on_retransmission(sk, skb, 0);
+}
+
+/* From 6.17: failures too. */
+SEC("tp_btf/tcp_retransmit_skb")
+int BPF_PROG(retransmitted_or_failed, struct sock *sk, struct sk_buff *skb, int error)
+{
+	return on_retransmission(sk, skb, error);
+}
+
+SEC("tp_btf/tcp_retransmit_synack")
+int BPF_PROG(synack_retransmitted, struct sock *sk, struct request_sock *request)
+{
+	return on_synack(sk, request);
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/* What was sent and sent again, from the kernel's own counters of each socket.
+ *
+ * A socket remembers what of its counters is already in the totals, and whoever looks at it next adds
+ * the rest: a retransmission, the synchronising iterator, its close.  The others hold the socket, but
+ * the iterator may meet any of them: each exchanges what is remembered for what it has read, and adds
+ * the difference, so that all steps together are what the last one read, whatever their order.  A step
+ * back, when the iterator comes last with what it read first, is made good by the next; and after the
+ * close, when there is no next, by the iterator itself. */
+#ifndef TCPVITALS_TOTALS_H
+#define TCPVITALS_TOTALS_H
+
+#include "counters.h"
+#include "places.h"
+#include "tcp_reading.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* set before load: one for each slot */
+	__type(key, __u32);
+	__type(value, struct retrans_counters);
+} retrans_counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 16384);
+	__type(key, struct netns_key);
+	__type(value, struct retrans_counters);
+} namespaces SEC(".maps");
+
+/* Puts a new value, and returns the old one.  Kernels before 5.12 cannot do it in one step: there a
+ * step could be added twice by two that meet within these few instructions. */
+#if __BPF_CPU_VERSION__ >= 3
+#define EXCHANGE(at, value) __sync_lock_test_and_set(at, value)
+#else
+#define EXCHANGE(at, value)                                  \
+	({                                                   \
+		typeof(value) before = *(volatile typeof(value) *)(at); \
+		*(volatile typeof(value) *)(at) = (value);   \
+		before;                                      \
+	})
+#endif
+
+static __always_inline bool read_totals(struct sock *sk, struct accounted *now, bool direct)
+{
+	struct tcp_sock *tp = direct ? tcp_sock_of(sk) : (struct tcp_sock *)sk;
+
+	if (!tp)
+		return false;
+	now->bytes_sent = FIELD(direct, tp, bytes_sent);
+	now->bytes_retrans = FIELD(direct, tp, bytes_retrans);
+	now->data_segs_out = FIELD(direct, tp, data_segs_out);
+	now->total_retrans = FIELD(direct, tp, total_retrans);
+	now->dsack_dups = FIELD(direct, tp, dsack_dups);
+	return true;
+}
+
+/* From here on, whatever the socket did before. */
+static __always_inline void begin_totals(struct sock *sk, struct socket_state *state, bool direct)
+{
+	struct accounted now = {};
+
+	if (!read_totals(sk, &now, direct))
+		return;
+	state->accounted = now;
+	state->event_retrans = now.total_retrans;
+	state->accounted_known = 1;
+}
+
+/* A new namespace's; on the stack they would take a quarter of it. */
+static const struct retrans_counters zeroes = {};
+
+static __always_inline struct retrans_counters *counters_of_slot(__u32 slot)
+{
+	return bpf_map_lookup_elem(&retrans_counters, &slot);
+}
+
+static __always_inline bool is_placed(const struct socket_state *state)
+{
+	struct group *group;
+	__u32 slot = state->slot;
+
+	if (slot == SLOT_UNRESOLVED)
+		return false;
+	if (slot == SLOT_REJECTED || !settings.key_parts)
+		return true;
+	group = bpf_map_lookup_elem(&groups, &slot);
+	return group && group->generation == state->generation;
+}
+
+/* Nobody's counters when the filters do not want the socket or nobody counts groups. */
+static __always_inline __u32 totals_slot(struct sock *sk, struct socket_state *state, bool direct)
+{
+	__u32 slot;
+
+	if (!settings.count_totals)
+		return SLOT_UNRESOLVED;
+	if (state && is_placed(state))
+		slot = state->slot;
+	else
+		slot = direct ? place_socket(sk, state) : find_socket_place(sk, state, false);
+	return slot == SLOT_REJECTED ? SLOT_UNRESOLVED : slot;
+}
+
+/* Null when nobody counts them, or there is no room for one more. */
+static __always_inline struct retrans_counters *namespace_totals(struct sock_common *from,
+                                                                 bool direct)
+{
+	struct netns_key key = {.inode = netns_inode(from, direct),
+	                        .cookie = netns_cookie(from, direct)};
+	struct retrans_counters *found = bpf_map_lookup_elem(&namespaces, &key);
+	struct losses *lost;
+
+	if (found)
+		return found;
+	bpf_map_update_elem(&namespaces, &key, &zeroes, BPF_NOEXIST);
+	found = bpf_map_lookup_elem(&namespaces, &key);
+	lost = losses_here();
+	if (!found && lost)
+		__sync_fetch_and_add(&lost->namespaces, 1);
+	return found;
+}
+
+static __always_inline void add_step(struct retrans_counters *to, const struct accounted *step)
+{
+	__sync_fetch_and_add(&to->segments_sent, (__s32)step->data_segs_out);
+	__sync_fetch_and_add(&to->segments_retransmitted, (__s32)step->total_retrans);
+	__sync_fetch_and_add(&to->segments_unnecessary, (__s32)step->dsack_dups);
+	__sync_fetch_and_add(&to->bytes_sent, step->bytes_sent);
+	__sync_fetch_and_add(&to->bytes_retransmitted, step->bytes_retrans);
+}
+
+/* Exchanges what is remembered for `now`, which becomes the difference. */
+static __always_inline void take_step(struct accounted *accounted, struct accounted *now)
+{
+	now->data_segs_out -= EXCHANGE(&accounted->data_segs_out, now->data_segs_out);
+	now->total_retrans -= EXCHANGE(&accounted->total_retrans, now->total_retrans);
+	now->dsack_dups -= EXCHANGE(&accounted->dsack_dups, now->dsack_dups);
+	now->bytes_sent -= EXCHANGE(&accounted->bytes_sent, now->bytes_sent);
+	now->bytes_retrans -= EXCHANGE(&accounted->bytes_retrans, now->bytes_retrans);
+}
+
+static __always_inline bool is_nothing(const struct accounted *step)
+{
+	return !(step->data_segs_out | step->total_retrans | step->dsack_dups | step->bytes_sent |
+	         step->bytes_retrans);
+}
+
+/* Bring the totals up to what the socket's own counters say. */
+static __always_inline void settle_step(struct sock *sk, struct socket_state *state, bool direct)
+{
+	struct retrans_counters *to;
+	struct accounted step = {};
+
+	if (!read_totals(sk, &step, direct))
+		return;
+	take_step(&state->accounted, &step);
+	if (is_nothing(&step))
+		return;
+	to = counters_of_slot(totals_slot(sk, state, direct));
+	if (to)
+		add_step(to, &step);
+	to = settings.count_namespaces ? namespace_totals(&sk->__sk_common, direct) : NULL;
+	if (to)
+		add_step(to, &step);
+}
+
+static __noinline int settle(struct sock *sk, struct socket_state *state)
+{
+	if (!settings.count_totals && !settings.count_namespaces)
+		return 0;
+	if (state->accounted_known)
+		settle_step(sk, state, true);
+	else
+		begin_totals(sk, state, true);
+	return 0;
+}
+
+/* What has closed is settled, and its counters may be on their way back to 0 for a new connection. */
+static __always_inline bool may_settle(const struct socket_state *state)
+{
+	return state->accounted_known && !state->closed;
+}
+
+SEC("iter/bpf_sk_storage_map")
+int settle_sockets(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct socket_state *state = ctx->value;
+	struct sock *sk = ctx->sk;
+
+	if (!sk || !state || !may_settle(state))
+		return 0;
+	settle(sk, state);
+	if (state->closed) /* it closed while we were at it: ours may have been the older reading */
+		settle(sk, state);
+	return 0;
+}
+
+/* For kernels whose tracing programs cannot use sk_storage.  The socket may be gone while we look, and
+ * another one in its place: one that is closed is left alone. */
+SEC("iter/bpf_map_elem")
+int settle_sockets_by_pointer(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct socket_state *state = ctx->value;
+	__u64 *pointer = ctx->key;
+	struct sock *sk;
+
+	if (!pointer || !state || !may_settle(state))
+		return 0;
+	sk = (struct sock *)*pointer;
+	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE)
+		settle_step(sk, state, false);
+	return 0;
+}
+
+#endif

@@ -1,0 +1,234 @@
+"""What was sent and what was sent again: the totals of each group, and what they say.
+
+Counts are of segments, as the kernel counts them; docs/measuring.md says from which fields.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from tcpvitals.model.event import Cause
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tcpvitals.model.key import GroupKey
+
+Counts: TypeAlias = npt.NDArray[np.uint64]
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+CAUSES: Final = tuple(Cause)
+FIELDS: Final = (
+    "segments_sent",
+    "bytes_sent",
+    "segments_retransmitted",
+    "bytes_retransmitted",
+    "segments_unnecessary",
+    "segments_failed",
+    "segments_control",
+    "attempts_put_off",
+    "timeouts_last",
+    "timeouts_closed_window",
+    *(cause.value for cause in CAUSES),
+)
+"""The columns, in order; those of causes are segments that left this host."""
+
+_AT: Final = {name: index for index, name in enumerate(FIELDS)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TotalsTable:
+    """The totals of G groups: `ids` uint64[G] as in `Counters`, `values` uint64[G, FIELDS]."""
+
+    ids: Counts
+    values: Counts
+
+    def __post_init__(self) -> None:
+        """Refuse columns that do not belong together, with a ValueError."""
+        if self.values.shape != (*self.ids.shape, len(FIELDS)):
+            message = f"totals of {self.ids.shape} groups are {self.values.shape}"
+            raise ValueError(message)
+
+    @classmethod
+    def empty(cls) -> TotalsTable:
+        """Return the totals of no group at all."""
+        return cls(np.zeros(0, np.uint64), np.zeros((0, len(FIELDS)), np.uint64))
+
+    def __len__(self) -> int:
+        """Return how many groups there are."""
+        return len(self.ids)
+
+    @property
+    def counts(self) -> Counts:
+        """What shows that a group is alive: uint64[G]."""
+        return np.asarray(self.column("segments_sent") + self.column("segments_retransmitted"))
+
+    def column(self, name: str) -> Counts:
+        """One field of every group: uint64[G]."""
+        return self.values[:, _AT[name]]
+
+    def row(self, row: int) -> Totals:
+        """One group."""
+        return Totals(self.values[row])
+
+    def total(self) -> Totals:
+        """All groups in one."""
+        return Totals(np.asarray(self.values.sum(axis=0), np.uint64))
+
+    @property
+    def ratios(self) -> Floats:
+        """Retransmission ratios: float[G], nan where nothing was sent."""
+        return ratio(self.values)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Totals:
+    """One group's: `values` uint64[FIELDS]."""
+
+    values: Counts
+
+    @classmethod
+    def empty(cls) -> Totals:
+        """Return zeroes."""
+        return cls(np.zeros(len(FIELDS), np.uint64))
+
+    def __add__(self, other: Totals) -> Totals:
+        """Return the totals of both."""
+        return Totals(self.values + other.values)
+
+    def __getitem__(self, name: str) -> int:
+        """One field."""
+        return int(self.values[_AT[name]])
+
+    def by_cause(self) -> dict[Cause, int]:
+        """Return the segments of each cause."""
+        return {cause: self[cause] for cause in CAUSES}
+
+    @property
+    def ratio(self) -> float | None:
+        """The retransmission ratio, 0 to 1; None if nothing was sent."""
+        value = float(ratio(self.values))
+        return None if np.isnan(value) else value
+
+
+def ratio(values: Counts) -> Floats:
+    """Return the retransmission ratios of totals in the last axis, nan where nothing was sent.
+
+    Segments without data (SYN, SYN-ACK, FIN) are not in `data_segs_out`, the kernel's count of what
+    was sent: the retransmitted ones are added, so that no ratio is above 1.
+    """
+    retransmitted = values[..., _AT["segments_retransmitted"]].astype(np.float64)
+    sent = values[..., _AT["segments_sent"]] + values[..., _AT["segments_control"]]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = retransmitted / sent
+    return np.where(sent > 0, np.minimum(found, 1.0), np.nan)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TotalsSnapshot:
+    """All totals since the start, at `taken_ns` (boot time); fields as in `Snapshot`."""
+
+    taken_ns: int
+    keys: tuple[GroupKey, ...]
+    table: TotalsTable
+    other: Totals
+    retired: Totals
+    losses: Mapping[str, int]
+    groups_limit: int
+
+    def __post_init__(self) -> None:
+        """Refuse keys and totals of different length, with a ValueError."""
+        if len(self.keys) != len(self.table):
+            message = f"{len(self.keys)} keys for the totals of {len(self.table)} groups"
+            raise ValueError(message)
+
+    def total(self) -> Totals:
+        """Return everything that was counted."""
+        return self.table.total() + self.other + self.retired
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TotalsInterval:
+    """What was counted from `start_ns` to `end_ns` (boot time); the rest as in the snapshot."""
+
+    start_ns: int
+    end_ns: int
+    keys: tuple[GroupKey, ...]
+    table: TotalsTable
+    other: Totals
+    retired: Totals
+    losses: Mapping[str, int]
+    groups_limit: int
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return (self.end_ns - self.start_ns) / 1e9
+
+    def total(self) -> Totals:
+        """Return everything that was counted."""
+        return self.table.total() + self.other + self.retired
+
+    def worst(self, min_ratio: float = 0) -> list[int]:
+        """Return the rows of groups that were active, what hurts most first.
+
+        That is the most segments retransmitted, then the highest ratio; groups below `min_ratio`
+        (0 to 1) are left out.
+        """
+        retransmitted = self.table.column("segments_retransmitted")
+        ratios = np.nan_to_num(self.table.ratios)
+        order = np.lexsort((self.table.ids, -ratios, -retransmitted.astype(np.int64)))
+        shown = (self.table.values.any(axis=1)) & (ratios >= min_ratio)
+        return [int(row) for row in order if shown[row]]
+
+
+def since_start(snapshot: TotalsSnapshot, start_ns: int) -> TotalsInterval:
+    """Return the interval from the beginning to a snapshot."""
+    return TotalsInterval(
+        start_ns,
+        snapshot.taken_ns,
+        snapshot.keys,
+        snapshot.table,
+        snapshot.other,
+        snapshot.retired,
+        snapshot.losses,
+        snapshot.groups_limit,
+    )
+
+
+def between(later: TotalsSnapshot, earlier: TotalsSnapshot) -> TotalsInterval:
+    """Return what was counted after `earlier` and up to `later`.
+
+    Groups are matched by identity; what one that is gone had before is taken off `later.retired`.
+    """
+    before, gone = _aligned(later.table, earlier.table)
+    retired = _grown(later.retired.values, earlier.retired.values + gone.values)
+    return TotalsInterval(
+        earlier.taken_ns,
+        later.taken_ns,
+        later.keys,
+        TotalsTable(later.table.ids, _grown(later.table.values, before)),
+        Totals(_grown(later.other.values, earlier.other.values)),
+        Totals(retired),
+        {name: count - earlier.losses.get(name, 0) for name, count in later.losses.items()},
+        later.groups_limit,
+    )
+
+
+def _grown(later: Counts, earlier: Counts) -> Counts:
+    """Return the difference, 0 where the later one was read in the middle of an addition."""
+    return np.asarray(later - np.minimum(earlier, later), np.uint64)
+
+
+def _aligned(later: TotalsTable, earlier: TotalsTable) -> tuple[Counts, Totals]:
+    """Return the earlier values in the rows of the later ones, and the sum of those gone."""
+    _, here, there = np.intersect1d(later.ids, earlier.ids, assume_unique=True, return_indices=True)
+    before = np.zeros_like(later.values)
+    before[here] = earlier.values[there]
+    gone = np.ones(len(earlier), np.bool_)
+    gone[there] = False
+    return before, Totals(np.asarray(earlier.values[gone].sum(axis=0), np.uint64))
