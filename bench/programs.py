@@ -12,7 +12,7 @@ from tcpvitals.errors import TcpvitalsError
 from tcpvitals.kernel.libbpf import Object, attach_tracing
 from tcpvitals.kernel.plan import Attach, make_plan
 from tcpvitals.kernel.probe import collect_facts
-from tcpvitals.kernel.settings import RttRequest
+from tcpvitals.kernel.settings import Request
 from tcpvitals.model.key import Grouping
 from tcpvitals.model.measurement import Measurement, Sample, Unit
 from tcpvitals.model.selection import Selection
@@ -112,6 +112,6 @@ def _bare(image: bytes, name: str) -> Iterator[None]:
 def _ours(facts: HostFacts, by: str, sample: Sample) -> Iterator[None]:
     """Attach tcpvitals as its commands do; tp_btf, because everything is compared on that hook."""
     measurement = Measurement(sample, Unit.US)
-    request = RttRequest(measurement, Grouping.parse(by), Selection(), _GROUPS if by else 1)
+    request = Request(Grouping.parse(by), Selection(), _GROUPS if by else 1, measurement)
     with LiveRtt(request, make_plan(facts, Attach.TP_BTF, request.max_groups), _IDLE_S):
         yield

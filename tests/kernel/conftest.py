@@ -17,7 +17,7 @@ from tcpvitals.kernel.btf import Layouts
 from tcpvitals.kernel.facts import Answer
 from tcpvitals.kernel.plan import Attach, make_plan
 from tcpvitals.kernel.probe import collect_facts
-from tcpvitals.kernel.settings import RttRequest
+from tcpvitals.kernel.settings import Request
 from tcpvitals.model.key import Grouping
 from tcpvitals.model.measurement import Measurement, Sample, Unit
 from tcpvitals.model.selection import Selection
@@ -99,11 +99,11 @@ def open_rtt(facts: HostFacts, any_attach: Attach) -> Iterator[Callable[..., Liv
             max_groups: int = 1000,
             idle_s: float = 60,
         ) -> LiveRtt:
-            request = RttRequest(
-                Measurement(sample, unit),
+            request = Request(
                 Grouping.parse(by),
                 selection or Selection(),
                 max_groups if by else 1,
+                Measurement(sample, unit),
             )
             plan = make_plan(facts, attach or any_attach, request.max_groups)
             return stack.enter_context(LiveRtt(request, plan, idle_s))

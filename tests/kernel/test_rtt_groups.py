@@ -12,6 +12,7 @@ from conftest import IN_VM, netns_inode
 
 from tcpvitals.model.key import Grouping, Role
 from tcpvitals.model.measurement import Sample
+from tcpvitals.model.names import Names
 from tcpvitals.model.selection import Selection
 from tcpvitals.netlab.link import CLIENT_IPV4, CLIENT_IPV6, SERVER_IPV4, SERVER_IPV6, open_link
 from tcpvitals.netlab.workload import exchange, serve
@@ -41,7 +42,7 @@ def _talk(link: Link, *ends: tuple[str, int]) -> None:
 def _labels(live: LiveRtt, by: str, names: dict[int, str]) -> set[tuple[str, ...]]:
     grouping = Grouping.parse(by)
     keys = live.snapshot().keys
-    return {tuple(key.labels(grouping, names).values()) for key in keys}
+    return {tuple(key.labels(grouping, Names(netns=names)).values()) for key in keys}
 
 
 # What IPv4 to the first and IPv6 to the second server must make of each grouping; None stands for

@@ -247,7 +247,7 @@ def test_what_the_verifier_refuses_is_told_in_its_own_words_and_its_log_is_kept(
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     (tmp_path / "bpf").mkdir()
-    for name in ("rtt.bpf.o", "rtt.v2.bpf.o"):
+    for name in ("tcpvitals.bpf.o", "tcpvitals.v2.bpf.o"):
         image = resources.files("tcpvitals").joinpath("bpf", name).read_bytes()
         (tmp_path / "bpf" / name).write_bytes(sabotaged(image))
     done = run(sys.executable, "-c", SABOTAGED, str(tmp_path), *RTT)

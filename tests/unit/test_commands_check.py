@@ -37,7 +37,7 @@ def test_a_host_that_has_everything_can_run_it(run: Callable[..., tuple[int, str
     assert status == 0
     *lines, empty, verdict = shown.splitlines()
     assert empty == ""
-    used = "fentry/tcp_rcv_established, socket storage, rtt.bpf.o"
+    used = "fentry/tcp_rcv_established, socket storage, tcpvitals.bpf.o"
     assert verdict == f"tcpvitals can run here, and will use {used}."
     assert [line.split("  ")[0] for line in lines] == ["yes"] * len(Question)
 
@@ -99,7 +99,7 @@ def test_on_an_old_kernel_it_says_what_will_be_used_instead(
     old = (Question.FENTRY, Question.SOCKET_STORAGE, Question.ATOMICS)
     _, shown = run(host(*((question, Fact(Answer.NO, "refused")) for question in old)))
     assert shown.splitlines()[-1] == (
-        "tcpvitals can run here, and will use tp_btf/tcp_probe, a hash by socket, rtt.v2.bpf.o."
+        "tcpvitals can run here, and will use tp_btf/tcp_probe, a hash by socket, tcpvitals.v2.bpf.o."
     )
 
 
@@ -125,7 +125,7 @@ def test_the_object_says_all_that_the_text_does(run: Callable[..., tuple[int, st
         "exit_code": 0,
         "kernel": "6.12.0",
         "attach": "tp_btf/tcp_probe",
-        "object": "rtt.bpf.o",
+        "object": "tcpvitals.bpf.o",
     }
     assert [fact["question"] for fact in facts] == list(Question)
     assert facts[list(Question).index(Question.FENTRY)] == {

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from tcpvitals.kernel.plan import Plan
-    from tcpvitals.kernel.settings import RttRequest
+    from tcpvitals.kernel.settings import Request
     from tcpvitals.model.snapshot import Snapshot
 
 FAST = ("-i", "0.02", "-d", "0.09")
@@ -39,7 +39,7 @@ AT_ONCE_AND_AT_THE_END = ("-d", "0.01")
 class MadeUpSource:
     """One more sample of 1000 us at each snapshot; notes what it was asked for."""
 
-    request: RttRequest
+    request: Request
     plan: Plan
     idle_s: float
     start_ns: int = 0
@@ -69,6 +69,7 @@ class MadeUpSource:
         count = len(self.samples)
         if count in self.signals:
             os.kill(os.getpid(), self.signals[count])
+        assert self.request.measurement
         unit = self.request.measurement.unit
         return snapshot({GroupKey(netns=7): self.samples}, seconds=count, unit=unit)
 

@@ -31,8 +31,17 @@ STRUCTS = (
     "socket_state",
     "listener",
     "losses",
+    "listening",
+    "accounted",
+    "owner",
+    "retrans_counters",
+    "netns_key",
+    "endpoints",
+    "event",
+    "retransmission",
+    "state_change",
 )
-ENUMS = ("slot", "role", "sample", "key_part")
+ENUMS = ("slot", "role", "sample", "key_part", "cause", "event_kind")
 CACHE_LINE = 64
 
 
@@ -85,21 +94,22 @@ def test_counters_lie_where_the_programs_write_them() -> None:
     }
 
 
-def test_a_key_is_64_bytes_with_both_addresses_first() -> None:
+def test_a_key_is_80_bytes_with_both_addresses_first() -> None:
     record = layouts().struct("group_key")
-    assert record.itemsize == 64
+    assert record.itemsize == 80
     assert {name: (kind.itemsize, at) for name, (kind, at) in fields(record).items()} == {
         "laddr": (16, 0),
         "raddr": (16, 16),
-        "netns_cookie": (8, 32),
-        "cgroup_id": (8, 40),
-        "netns_inode": (4, 48),
-        "tgid": (4, 52),
-        "lport": (2, 56),
-        "rport": (2, 58),
-        "service_port": (2, 60),
-        "family": (1, 62),
-        "role": (1, 63),
+        "comm": (16, 32),
+        "netns_cookie": (8, 48),
+        "cgroup_id": (8, 56),
+        "netns_inode": (4, 64),
+        "tgid": (4, 68),
+        "lport": (2, 72),
+        "rport": (2, 74),
+        "service_port": (2, 76),
+        "family": (1, 78),
+        "role": (1, 79),
     }
 
 
@@ -107,9 +117,9 @@ def test_structs_within_structs_and_arrays_keep_their_place() -> None:
     group = layouts().struct("group")
     assert fields(group)["key"] == (layouts().struct("group_key"), 0)
     assert (fields(group)["generation"][1], fields(group)["in_use"][1], group.itemsize) == (
-        64,
-        68,
-        72,
+        80,
+        84,
+        88,
     )
     assert layouts().struct("port_filter")["ports"] == np.dtype(("<u2", (PORTS_LIMIT,)))
     assert layouts().struct("address")["words_be"] == np.dtype(("<u4", (4,)))

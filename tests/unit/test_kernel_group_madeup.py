@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from test_kernel_madeup import FakeMap, layouts
 
-from tcpvitals.kernel.group_table import GroupTable, Reading, TableMaps, TableShape
+from tcpvitals.kernel.group_table import GroupTable, Reading, TableMaps
+from tcpvitals.kernel.rtt_counters import RttCounters, Shape
 from tcpvitals.model.histogram import bucket_index
 from tcpvitals.model.key import Field, Grouping
 from tcpvitals.model.measurement import Unit
-from tcpvitals.model.snapshot import Snapshot
+from tcpvitals.model.snapshot import Counters, Distribution, Snapshot
 
 if TYPE_CHECKING:
     from typing import Self
@@ -57,7 +58,7 @@ class MadeUpPrograms:
     all share one.  `samples` is the truth, `landed` what has been counted so far.
     """
 
-    shape: TableShape
+    shape: Shape
     grouping: Grouping = BY_PORT
     now_ns: int = 100 * SECOND
     sockets: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -75,8 +76,11 @@ class MadeUpPrograms:
         self.groups = np.frombuffer(mmap.mmap(self._memory.fd, self._memory.size), group)
         counters = mmap.mmap(self._counter_memory.fd, self._counter_memory.size)
         self.counters = np.frombuffer(counters, record)
-        maps = TableMaps(self._memory, self._counter_memory, self.places, self.free)
-        self.table = GroupTable(layouts(), maps, self.shape, self.grouping, Unit.US, IDLE)
+        maps = TableMaps(self._memory, self.places, self.free)
+        store = RttCounters(layouts(), self._counter_memory, self.shape, Unit.US)
+        self.table: GroupTable[Counters, Distribution] = GroupTable(
+            layouts(), maps, slots, self.grouping, store, IDLE
+        )
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -108,7 +112,7 @@ class MadeUpPrograms:
             self._land(segment.record, segment.value_us)
 
     def _record(self, socket: int, cpu: int) -> int:
-        """`count_group` of rtt.bpf.c up to where it counts."""
+        """`count_group` of rtt.h up to where it counts."""
         if not self.grouping.fields:
             return self._index(FIRST, cpu)
         slot, generation = self.sockets.get(socket, (UNRESOLVED, 0))
@@ -152,7 +156,7 @@ class MadeUpPrograms:
 
     # --- what user space sees ------------------------------------------------------------
 
-    def read(self) -> Reading:
+    def read(self) -> Reading[Counters, Distribution]:
         """Read the table now."""
         return self.table.read(self.now_ns)
 
@@ -162,7 +166,7 @@ class MadeUpPrograms:
         return Snapshot(
             taken_ns=self.now_ns,
             keys=reading.keys,
-            counters=reading.counters,
+            counters=reading.figures,
             other=reading.other,
             retired=reading.retired,
             losses={},
@@ -174,7 +178,7 @@ class MadeUpPrograms:
 def programs(limit: int, shards: int = 1, grouping: Grouping = BY_PORT) -> MadeUpPrograms:
     """Return programs with room for so many groups, the first of which have shards."""
     slots = limit + FIRST
-    return MadeUpPrograms(TableShape(slots, shards, min(slots, 4)), grouping)
+    return MadeUpPrograms(Shape(slots, shards, min(slots, 4)), grouping)
 
 
 def test_the_made_up_programs_count_as_they_should() -> None:

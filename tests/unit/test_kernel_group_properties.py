@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_kernel_group_madeup import FIRST, MadeUpPrograms
 
-from tcpvitals.kernel.group_table import TableShape
+from tcpvitals.kernel.rtt_counters import Shape
 from tcpvitals.model.snapshot import between
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LIMIT = 8
 
 SHAPES = st.builds(
-    TableShape,
+    Shape,
     slots=st.just(LIMIT + FIRST),
     shards=st.sampled_from([1, 2, 4]),
     sharded_slots=st.integers(4, LIMIT + FIRST),
@@ -71,7 +71,7 @@ class Witness:
 @settings(deadline=None, max_examples=100)
 @given(SHAPES, STEPS)
 def test_known_other_and_retired_are_every_sample_there_ever_was(
-    shape: TableShape, steps: list[tuple[str, float] | tuple[str, int, int, int]]
+    shape: Shape, steps: list[tuple[str, float] | tuple[str, int, int, int]]
 ) -> None:
     with MadeUpPrograms(shape) as made_up:
         witness = Witness(made_up, made_up.snapshot())
@@ -89,7 +89,7 @@ def test_known_other_and_retired_are_every_sample_there_ever_was(
 @settings(deadline=None, max_examples=30)
 @given(SHAPES, STEPS)
 def test_once_all_is_quiet_there_is_room_for_new_groups_again(
-    shape: TableShape, steps: list[tuple[str, float] | tuple[str, int, int, int]]
+    shape: Shape, steps: list[tuple[str, float] | tuple[str, int, int, int]]
 ) -> None:
     with MadeUpPrograms(shape) as made_up:
         for action, *what in steps:

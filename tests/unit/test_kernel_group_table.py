@@ -16,7 +16,9 @@ from test_kernel_group_madeup import (
 )
 from test_kernel_madeup import layouts
 
-from tcpvitals.kernel.group_table import Reading, TableShape
+from tcpvitals.kernel.group_table import Reading
+from tcpvitals.kernel.rtt_counters import Shape
+from tcpvitals.model.names import Names
 from tcpvitals.model.histogram import bucket_index
 from tcpvitals.model.key import Grouping, GroupKey
 
@@ -33,7 +35,7 @@ def test_before_the_first_segment_there_is_nothing() -> None:
     with programs(limit=8) as made_up:
         reading = made_up.read()
         assert reading.keys == ()
-        assert len(reading.counters) == 0
+        assert len(reading.figures) == 0
         assert reading.other.count == reading.retired.count == 0
 
 
@@ -50,7 +52,7 @@ def test_a_group_has_the_samples_of_its_sockets_and_no_others() -> None:
         made_up.segment(80, 7)
         reading = made_up.read()
         assert reading.keys == (GroupKey(lport=443), GroupKey(lport=80))
-        first, second = reading.counters.row(0), reading.counters.row(1)
+        first, second = reading.figures.row(0), reading.figures.row(1)
         assert (first.count, first.sum_us, first.min_us, first.max_us) == (3, 1030, 10, 1000)
         assert first.buckets[bucket_index([10, 20, 1000])].tolist() == [1, 1, 1]
         assert (second.count, second.sum_us, second.min_us, second.max_us) == (1, 7, 7, 7)
@@ -61,7 +63,7 @@ def test_shards_are_added_up_and_their_extremes_compared(shards: int) -> None:
     with programs(limit=8, shards=shards) as made_up:
         for cpu in range(64):
             made_up.segment(443, 100 + cpu, cpu=cpu)
-        row = made_up.read().counters.row(0)
+        row = made_up.read().figures.row(0)
         assert (row.count, row.min_us, row.max_us) == (64, 100, 163)
         assert row.sum_us == sum(range(100, 164))
 
@@ -69,7 +71,7 @@ def test_shards_are_added_up_and_their_extremes_compared(shards: int) -> None:
 def test_a_shard_without_samples_does_not_become_the_minimum() -> None:
     with programs(limit=8, shards=4) as made_up:
         made_up.segment(443, 5000, cpu=3)
-        row = made_up.read().counters.row(0)
+        row = made_up.read().figures.row(0)
         assert (row.min_us, row.max_us) == (5000, 5000)
 
 
@@ -77,17 +79,17 @@ def test_a_shard_without_samples_does_not_become_the_minimum() -> None:
 def test_the_smallest_and_the_largest_sample_there_can_be_are_kept(value_us: int) -> None:
     with programs(limit=8) as made_up:
         made_up.segment(443, value_us)
-        row = made_up.read().counters.row(0)
+        row = made_up.read().figures.row(0)
         assert (row.count, row.sum_us, row.min_us, row.max_us) == (1, value_us, value_us, value_us)
 
 
 def test_slots_past_the_sharded_ones_are_read_where_they_are() -> None:
-    with MadeUpPrograms(TableShape(slots=40, shards=4, sharded_slots=4)) as made_up:
+    with MadeUpPrograms(Shape(slots=40, shards=4, sharded_slots=4)) as made_up:
         for port in range(38):
             made_up.segment(port, 1000 + port, cpu=port)
         reading = made_up.read()
         assert ports(reading) == list(range(38))
-        assert reading.counters.sum_us.tolist() == [1000 + port for port in range(38)]
+        assert reading.figures.sum_us.tolist() == [1000 + port for port in range(38)]
 
 
 def test_the_whole_host_is_one_group_from_the_start() -> None:
@@ -96,7 +98,7 @@ def test_the_whole_host_is_one_group_from_the_start() -> None:
         assert made_up.read().keys == (GroupKey(),)
         made_up.segment(1, 10, cpu=0)
         made_up.segment(2, 30, cpu=1)
-        row = made_up.read().counters.row(0)
+        row = made_up.read().figures.row(0)
         assert (row.count, row.sum_us) == (2, 40)
 
 
@@ -107,7 +109,7 @@ def test_the_whole_host_is_never_retired() -> None:
             made_up.read()
             made_up.pass_time(3600)
         reading = made_up.read()
-        assert (reading.counters.counts.tolist(), reading.retired.count) == ([1], 0)
+        assert (reading.figures.counts.tolist(), reading.retired.count) == ([1], 0)
 
 
 def test_what_finds_no_slot_is_counted_as_other() -> None:
@@ -132,12 +134,12 @@ def mapped_bytes() -> int:
 
 def test_no_more_is_mapped_than_twice_what_was_handed_out() -> None:
     before = mapped_bytes()
-    with MadeUpPrograms(TableShape(slots=1002, shards=1, sharded_slots=4)) as made_up:
+    with MadeUpPrograms(Shape(slots=1002, shards=1, sharded_slots=4)) as made_up:
         by_programs = -(-1002 * RECORD_BYTES // PAGE) * PAGE
         for groups in (1, 10, 100, 1000):
             for port in range(groups):
                 made_up.segment(port, 10)
-            assert made_up.read().counters.counts.sum() == len(made_up.landed)
+            assert made_up.read().figures.counts.sum() == len(made_up.landed)
             by_table = mapped_bytes() - before - by_programs
             assert groups * RECORD_BYTES <= by_table + PAGE
             assert by_table <= 2 * (groups + FIRST) * RECORD_BYTES + PAGE
@@ -212,7 +214,7 @@ def test_what_a_late_program_counts_in_a_slot_taken_back_is_retired_with_it() ->
 def test_a_slot_taken_back_starts_afresh_under_another_identity() -> None:
     with programs(limit=16) as made_up:
         fill(made_up, 16)
-        before = dict(zip(ports(made_up.read()), made_up.read().counters.ids.tolist(), strict=True))
+        before = dict(zip(ports(made_up.read()), made_up.read().figures.ids.tolist(), strict=True))
         made_up.pass_time(60)
         for _ in range(3):
             made_up.read()
@@ -220,10 +222,10 @@ def test_a_slot_taken_back_starts_afresh_under_another_identity() -> None:
         made_up.segment(99, 5)
         reading = made_up.read()
         assert reading.keys[0] == GroupKey(lport=99)
-        row = reading.counters.row(0)
+        row = reading.figures.row(0)
         assert (row.count, row.sum_us, row.min_us, row.max_us) == (1, 5, 5, 5)
-        assert int(reading.counters.ids[0]) not in before.values()
-        assert int(reading.counters.ids[0]) >> 32 == before[0] >> 32 == FIRST
+        assert int(reading.figures.ids[0]) not in before.values()
+        assert int(reading.figures.ids[0]) >> 32 == before[0] >> 32 == FIRST
 
 
 def test_a_socket_whose_slot_was_taken_back_gets_another_and_keeps_its_key() -> None:
@@ -290,7 +292,7 @@ def test_a_generation_starts_anew_after_the_last_one() -> None:
 def test_grouping_is_what_was_asked_for() -> None:
     with programs(limit=8) as made_up:
         made_up.segment(443, 10)
-        assert made_up.read().keys[0].labels(BY_PORT, {}) == {"lport": "443"}
+        assert made_up.read().keys[0].labels(BY_PORT, Names()) == {"lport": "443"}
 
 
 # --- known to be wrong -------------------------------------------------------------------
@@ -322,7 +324,7 @@ def test_extremes_that_lost_a_race_are_not_believed() -> None:
         record = made_up.sockets[443][0]
         made_up.counters["max_us"][record] = 0
         made_up.counters["min_us_complement"][record] = 0
-        row = made_up.read().counters.row(0)
+        row = made_up.read().figures.row(0)
         low, high = 992, 1023  # the edges of the bucket of 1000
         assert row.min_us is not None
         assert row.max_us is not None

@@ -10,7 +10,7 @@ from tcpvitals.kernel.btf import Layouts
 from tcpvitals.kernel.facts import Answer, Fact, HostFacts, Question
 from tcpvitals.kernel.libbpf import Map, Object
 
-OBJECTS = ("rtt.bpf.o", "rtt.v2.bpf.o")
+OBJECTS = ("tcpvitals.bpf.o", "tcpvitals.v2.bpf.o")
 
 
 @cache

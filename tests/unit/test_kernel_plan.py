@@ -140,9 +140,9 @@ def test_a_lockdown_that_refused_nothing_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("answer", "name"),
     [
-        (Answer.YES, "rtt.bpf.o"),
-        (Answer.NO, "rtt.v2.bpf.o"),
-        (Answer.UNKNOWN, "rtt.v2.bpf.o"),
+        (Answer.YES, "tcpvitals.bpf.o"),
+        (Answer.NO, "tcpvitals.v2.bpf.o"),
+        (Answer.UNKNOWN, "tcpvitals.v2.bpf.o"),
     ],
 )
 def test_only_a_kernel_known_to_swap_atomically_gets_the_object_that_does(

@@ -12,7 +12,7 @@ from test_kernel_madeup import OBJECTS, host, layouts, no
 
 from tcpvitals.kernel.facts import Question
 from tcpvitals.kernel.plan import Plan, make_plan
-from tcpvitals.kernel.settings import RttRequest, encode
+from tcpvitals.kernel.settings import Request, encode
 from tcpvitals.model.key import Field, Grouping, Prefix
 from tcpvitals.model.measurement import Measurement, Sample, Unit
 from tcpvitals.model.selection import PORTS_LIMIT, Family, Selection
@@ -26,9 +26,9 @@ def request(
     grouping: Grouping = WHOLE_HOST,
     selection: Selection = ANYTHING,
     measurement: Measurement = SRTT,
-) -> RttRequest:
+) -> Request:
     """Return a request that differs in what is given."""
-    return RttRequest(measurement, grouping, selection, 64)
+    return Request(grouping, selection, 64, measurement)
 
 
 def plan(cpus: int = 4, *without: Question) -> Plan:
@@ -36,7 +36,7 @@ def plan(cpus: int = 4, *without: Question) -> Plan:
     return make_plan(host(*((question, no(question)) for question in without), cpus=cpus), None, 64)
 
 
-def read(asked: RttRequest, on: Plan | None = None, name: str = OBJECTS[0]) -> np.void:
+def read(asked: Request, on: Plan | None = None, name: str = OBJECTS[0]) -> np.void:
     """Return what the programs will see."""
     record = layouts(name).struct("settings")
     encoded = encode(layouts(name), asked, on or plan())
@@ -200,7 +200,7 @@ def test_the_role_matters_to_those_fields_that_tell_ends_apart(field: Field) -> 
     ],
 )
 def test_a_socket_is_remembered_for_groups_filters_and_samples_with_a_past(
-    asked: RttRequest,
+    asked: Request,
     needed: bool,  # noqa: FBT001 - a column of the table
 ) -> None:
     assert asked.needs_socket is needed

@@ -10,6 +10,7 @@ import pytest
 
 from tcpvitals.errors import UsageError
 from tcpvitals.model.key import Address, Field, Grouping, GroupKey, Prefix, Role
+from tcpvitals.model.names import Names
 
 V4, V6 = ip_address("10.0.0.1"), ip_address("2001:db8::1")
 
@@ -26,8 +27,8 @@ def test_no_field_is_the_whole_host(text: str) -> None:
     grouping = Grouping.parse(text)
 
     assert grouping == Grouping()
-    assert GroupKey().labels(grouping, {}) == {}
-    assert GroupKey().title(grouping, {}) == "whole host"
+    assert GroupKey().labels(grouping, Names()) == {}
+    assert GroupKey().title(grouping, Names()) == "whole host"
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_both_addresses_have_prefixes_of_their_own() -> None:
         ("raddr/2_4", "'raddr/2_4'"),
         ("raddr/٢٤", "'raddr/٢٤'"),
         ("raddr/x", "'raddr/x'"),
-        ("process", "'process'"),
+        ("thread", "'thread'"),
         ("ra\x1b[2Jddr", r"'ra\x1b[2Jddr'"),
     ],
 )
@@ -93,7 +94,7 @@ def test_a_bad_grouping_is_refused_in_one_line_that_names_the_word(text: str, wr
 
 def test_an_unknown_field_is_answered_with_those_there_are() -> None:
     """Nobody should have to look them up."""
-    with pytest.raises(UsageError, match=r"laddr, raddr, lport, rport, service, role, netns$"):
+    with pytest.raises(UsageError, match=r"laddr, raddr, lport, rport, service, role, netns, process, cgroup$"):
         Grouping.parse("peer")
 
 
@@ -102,7 +103,7 @@ def test_labels_are_in_the_groupings_order() -> None:
     grouping = Grouping.parse("role,netns,service,rport,lport,laddr,raddr")
     key = GroupKey(laddr=V6, raddr=V4, lport=0, rport=443, role=Role.CLIENT, netns=7)
 
-    assert list(key.labels(grouping, {}).items()) == [
+    assert list(key.labels(grouping, Names()).items()) == [
         ("role", "client"),
         ("netns", "7"),
         ("service", "unknown"),
@@ -116,7 +117,7 @@ def test_labels_are_in_the_groupings_order() -> None:
 @pytest.mark.parametrize("missing", ["raddr", "role", "netns"])
 def test_what_is_grouped_by_and_not_known_is_unknown(missing: str) -> None:
     """Whatever the field."""
-    assert GroupKey().title(Grouping.parse(missing), {}) == "unknown"
+    assert GroupKey().title(Grouping.parse(missing), Names()) == "unknown"
 
 
 @pytest.mark.parametrize(
@@ -138,25 +139,25 @@ def test_a_prefix_shows_its_length_and_an_address_does_not(
     """Whether the key has a masked address or a network."""
     key = GroupKey(raddr=address)
 
-    assert key.title(Grouping.parse(by), {}) == expected
+    assert key.title(Grouping.parse(by), Names()) == expected
 
 
 def test_a_title_of_one_field_is_its_value_and_of_several_names_them() -> None:
     """As the seed: `Key: 127.0.0.1`."""
     key = GroupKey(raddr=V4, rport=443)
 
-    assert key.title(Grouping.parse("raddr"), {}) == "10.0.0.1"
-    assert key.title(Grouping.parse("rport"), {}) == "443"
-    assert key.title(Grouping.parse("raddr,rport"), {}) == "raddr=10.0.0.1 rport=443"
+    assert key.title(Grouping.parse("raddr"), Names()) == "10.0.0.1"
+    assert key.title(Grouping.parse("rport"), Names()) == "443"
+    assert key.title(Grouping.parse("raddr,rport"), Names()) == "raddr=10.0.0.1 rport=443"
 
 
 def test_a_namespace_is_shown_by_name_where_it_has_one() -> None:
     """Labels keep the name as it is; a title is safe for a terminal."""
     by_netns = Grouping.parse("netns")
 
-    assert GroupKey(netns=5).labels(by_netns, {5: "a\nb"}) == {"netns": "a\nb"}
-    assert GroupKey(netns=5).title(by_netns, {5: "a\nb"}) == r"a\x0ab"
-    assert GroupKey(netns=6).title(by_netns, {5: "blue"}) == "6"
+    assert GroupKey(netns=5).labels(by_netns, Names(netns={5: "a\nb"})) == {"netns": "a\nb"}
+    assert GroupKey(netns=5).title(by_netns, Names(netns={5: "a\nb"})) == r"a\x0ab"
+    assert GroupKey(netns=6).title(by_netns, Names(netns={5: "blue"})) == "6"
 
 
 def test_parsing_options_does_not_import_numpy() -> None:

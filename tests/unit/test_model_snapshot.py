@@ -15,6 +15,7 @@ from test_sink_madeup import NOON, SECOND, counters, distribution, snapshot
 from tcpvitals.model.histogram import BUCKETS
 from tcpvitals.model.key import GroupKey
 from tcpvitals.model.measurement import Unit
+from tcpvitals.model.names import Names
 from tcpvitals.model.report import Print
 from tcpvitals.model.snapshot import (
     Counters,
@@ -197,7 +198,7 @@ def test_a_print_shows_only_groups_with_samples_to_show() -> None:
     """In a delta the idle ones are left out."""
     earlier = snapshot({"10.0.0.0": [1], "10.0.0.1": [], "10.0.0.2": [1]})
     later = snapshot({"10.0.0.0": [1], "10.0.0.1": [], "10.0.0.2": [1, 1]}, seconds=20)
-    print_ = Print(NOON, later.since_start(0), between(later, earlier), delta=True, netns_names={})
+    print_ = Print(NOON, later.since_start(0), between(later, earlier), delta=True, names=Names())
 
     assert print_.rows() == [2]
     assert replace(print_, delta=False).rows() == [2, 0]
@@ -208,9 +209,9 @@ def test_a_print_of_two_different_snapshots_is_refused() -> None:
     one, two = snapshot({"10.0.0.0": [1]}).since_start(0), snapshot({}).since_start(0)
 
     with pytest.raises(ValueError, match="same snapshot"):
-        Print(NOON, one, two, delta=False, netns_names={})
+        Print(NOON, one, two, delta=False, names=Names())
     with pytest.raises(ValueError, match="time zone"):
-        Print(NOON.replace(tzinfo=None), one, one, delta=False, netns_names={})
+        Print(NOON.replace(tzinfo=None), one, one, delta=False, names=Names())
 
 
 def test_columns_of_different_length_are_refused() -> None:

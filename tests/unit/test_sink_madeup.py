@@ -12,6 +12,7 @@ import numpy as np
 from tcpvitals.model.histogram import BUCKETS, bucket_index
 from tcpvitals.model.key import GroupKey
 from tcpvitals.model.measurement import Unit
+from tcpvitals.model.names import Names
 from tcpvitals.model.report import Print
 from tcpvitals.model.snapshot import Counters, Distribution, Snapshot, between
 
@@ -76,7 +77,7 @@ def snapshot(  # noqa: PLR0913 - everything but the groups has a default
 def first_print(of: Snapshot, netns_names: Mapping[int, str] | None = None) -> Print:
     """Return the first print of a run that started at 0."""
     interval = of.since_start(0)
-    return Print(NOON, interval, interval, delta=False, netns_names=netns_names or {})
+    return Print(NOON, interval, interval, delta=False, names=Names(netns=netns_names or {}))
 
 
 def second_print(earlier: Snapshot, later: Snapshot, *, delta: bool) -> Print:

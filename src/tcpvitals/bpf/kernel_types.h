@@ -103,8 +103,17 @@ struct sock {
 	__u16 sk_protocol;
 };
 
+struct hlist_node {
+	struct hlist_node **pprev;
+};
+
+struct timer_list {
+	struct hlist_node entry;
+};
+
 struct request_sock {
 	struct sock_common __req_common;
+	struct timer_list rsk_timer;
 	__u8 num_retrans;
 };
 

@@ -60,6 +60,7 @@ static __always_inline void on_accept(struct sock *sk, struct socket_state *stat
 		return;
 	state->role = ROLE_SERVER;
 	inherit_owner(sk, state);
+	__sync_fetch_and_add(&accepted, 1);
 	tp = tcp_sock_of(sk);
 	if (!tp)
 		return;
@@ -75,6 +76,12 @@ static __always_inline bool is_closed_by_process(int old_state, int new_state)
 	return new_state == TCP_LAST_ACK ||
 	       (new_state == TCP_FIN_WAIT1 &&
 	        (old_state == TCP_ESTABLISHED || old_state == TCP_SYN_RECV));
+}
+
+static __always_inline bool is_by_call(int old_state, int new_state)
+{
+	return new_state == TCP_SYN_SENT || new_state == TCP_LISTEN ||
+	       is_closed_by_process(old_state, new_state);
 }
 
 /* A connection that got no answer to its last timeout's segment (tcp_write_timeout): the kernel

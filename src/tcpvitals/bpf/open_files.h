@@ -10,6 +10,8 @@
 
 /* User space writes the number of the pass it is about to run. */
 __u32 pass = 0;
+/* Sockets that were accepted, whose owner is only inherited: what the next pass is for. */
+__u32 accepted = 0;
 
 enum bpf_func_id___open_files {
 	BPF_FUNC_sock_from_file___open_files = 1,

@@ -160,6 +160,7 @@ struct retrans_counters {
 	__u64 attempts_put_off;     /* not counted by the kernel: still in this host's queue */
 	__u64 timeouts_last;        /* connections given up at a timeout */
 	__u64 timeouts_closed_window;
+	__u64 timeouts_synack; /* SYN-ACKs sent again by the timer, and not because of another SYN */
 	__u64 by_cause[CAUSES]; /* segments, without the failed ones */
 };
 
@@ -269,6 +270,7 @@ struct settings {
 	__u8 count_namespaces; /* the same for each network namespace, filters or not */
 	__u8 emit_retransmissions;
 	__u8 emit_states;
+	__u8 padding[3];
 };
 
 #endif

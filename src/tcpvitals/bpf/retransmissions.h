@@ -30,6 +30,7 @@ struct resend {
 	enum cause cause;
 	bool put_off;       /* the kernel did not count it */
 	bool closed_window; /* the peer's window is shut: the kernel counts no timeout */
+	bool by_timer;      /* a SYN-ACK's own */
 };
 
 /* The TCP header is not yet there: the control block has what will be in it. */
@@ -110,6 +111,8 @@ static __always_inline void add_resend(struct retrans_counters *to, const struct
 		__sync_fetch_and_add(&to->segments_control, resend->segments);
 	if (resend->closed_window)
 		__sync_fetch_and_add(&to->timeouts_closed_window, 1);
+	if (resend->by_timer)
+		__sync_fetch_and_add(&to->timeouts_synack, 1);
 }
 
 /* Connection requests, and sockets without a state: nobody else will add what they sent. */
@@ -246,6 +249,8 @@ static __always_inline int on_synack(struct sock *sk, struct request_sock *reque
 	struct socket_state *state = find_socket(sk);
 	struct endpoints ends = {};
 
+	/* A request whose timer runs is answered again because the SYN came again. */
+	resend.by_timer = !request->rsk_timer.entry.pprev;
 	read_endpoints(&request->__req_common, &ends, true);
 	count_resend(sk, request_slot(sk, state, &ends), &resend, true);
 	if (settings.emit_retransmissions && wants_socket(&ends))

@@ -25,6 +25,7 @@ _STAND_INS = {
     Question.SOCKET_STORAGE: "a hash by socket is used instead, a little slower",
     Question.ATOMICS: "the object for older kernels is used instead",
     Question.GUARD: "atomic additions are used, a little slower",
+    Question.RETRANSMIT_ERROR: "what failed is counted, but not shown one by one",
 }
 
 
@@ -67,7 +68,11 @@ def _what_to_do(facts: HostFacts, question: Question) -> str:
 
 def _uses(plan: Plan) -> str:
     storage = "socket storage" if plan.socket_storage else "a hash by socket"
-    return f"{plan.attach.section}, {storage}, {plan.object_name}"
+    return f"{_hook(plan)}, {storage}, {plan.object_name}"
+
+
+def _hook(plan: Plan) -> str | None:
+    return plan.attach.section if plan.attach else None
 
 
 def _as_json(facts: HostFacts, plan: Plan | None, error: TcpvitalsError | None) -> str:
@@ -78,7 +83,7 @@ def _as_json(facts: HostFacts, plan: Plan | None, error: TcpvitalsError | None) 
             "error": str(error) if error else None,
             "exit_code": error.exit_code if error else 0,
             "kernel": facts.release,
-            "attach": plan.attach.section if plan else None,
+            "attach": _hook(plan) if plan else None,
             "object": plan.object_name if plan else None,
             "facts": [
                 {

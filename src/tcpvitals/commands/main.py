@@ -23,12 +23,15 @@ if TYPE_CHECKING:
 
 _COMMANDS: Final = {
     "rtt": "round-trip times, as histograms",
+    "retrans": "retransmissions: each as it happens, or totals, by cause",
+    "states": "every step of every connection from one TCP state to the next",
     "check": "what this host supports, and what will be used",
 }
 
 _HELP: Final = """usage: tcpvitals COMMAND [OPTION...]
 
-Round-trip time of every TCP connection on this host, live, exactly, and at a cost nobody notices.
+Round-trip time and retransmissions of every TCP connection on this host, live, exactly, and at a
+cost nobody notices.
 
 commands:
 {commands}

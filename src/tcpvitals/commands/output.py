@@ -39,6 +39,17 @@ def standard_output() -> TextIO:
     return sys.stdout
 
 
+def escaping_output() -> TextIO:
+    """Standard output for whole prints at a time; what it cannot show is escaped, not fatal.
+
+    Raises:
+        OutputError: it was closed before we began.
+    """
+    stream = standard_output()
+    stream.reconfigure(errors="backslashreplace", line_buffering=False)  # type: ignore[attr-defined]
+    return stream
+
+
 def write(text: str) -> None:
     """Write to standard output, all of it and now.
 

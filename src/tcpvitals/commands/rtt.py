@@ -15,17 +15,14 @@ For example:
 from __future__ import annotations
 
 import datetime as dt
-import math
 import os
 import shutil
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
 from tcpvitals.commands import rtt_options
-from tcpvitals.commands.output import output_errors, standard_output
+from tcpvitals.commands.output import escaping_output, output_errors
 from tcpvitals.kernel import netns
-from tcpvitals.model.key import Field
 
 if TYPE_CHECKING:
     import argparse
@@ -44,7 +41,7 @@ def main(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     if options.netns is not None:
         selection = replace(options.selection, netns_inode=netns.find_inode(options.netns))
         options = replace(options, selection=selection)
-    return _run(options, _standard_output())
+    return _run(options, escaping_output())
 
 
 def _run(options: RttOptions, stream: TextIO) -> int:
@@ -52,17 +49,17 @@ def _run(options: RttOptions, stream: TextIO) -> int:
     from tcpvitals.commands.stopping import StopRequest  # noqa: PLC0415
     from tcpvitals.kernel.plan import Attach, make_plan  # noqa: PLC0415
     from tcpvitals.kernel.probe import collect_facts  # noqa: PLC0415
-    from tcpvitals.kernel.settings import RttRequest  # noqa: PLC0415
+    from tcpvitals.kernel.settings import Request  # noqa: PLC0415
     from tcpvitals.sources.live import LiveRtt  # noqa: PLC0415
 
     stop = StopRequest()
     groups = options.max_groups if options.grouping.fields else 1
-    request = RttRequest(options.measurement, options.grouping, options.selection, groups)
+    request = Request(options.grouping, options.selection, groups, options.measurement)
     wanted = Attach(options.attach) if options.attach else None
     plan = make_plan(collect_facts(), wanted, request.max_groups)
     sink = _make_sink(options, stream)
     with LiveRtt(request, plan, options.idle_s) as live:
-        _announce(options, plan.attach, stream)
+        _announce(options, plan.attach or "", stream)
         for print_ in _prints(live, options, stop):
             with output_errors():
                 sink.show(print_)
@@ -71,11 +68,13 @@ def _run(options: RttOptions, stream: TextIO) -> int:
 
 def _prints(live: LiveRtt, options: RttOptions, stop: StopRequest) -> Iterator[Print]:
     """At once, every interval, and at the end."""
+    from tcpvitals.commands.moments import moments  # noqa: PLC0415
+    from tcpvitals.commands.naming import Naming  # noqa: PLC0415
     from tcpvitals.model.report import Print  # noqa: PLC0415
     from tcpvitals.model.snapshot import between  # noqa: PLC0415
 
-    earlier = None
-    for _ in _moments(options, stop):
+    earlier, naming = None, Naming()
+    for _ in moments(options.interval_s, options.duration_s, stop, at_once=True):
         now = live.snapshot()
         cumulative = now.since_start(live.start_ns)
         yield Print(
@@ -83,35 +82,9 @@ def _prints(live: LiveRtt, options: RttOptions, stop: StopRequest) -> Iterator[P
             cumulative=cumulative,
             recent=between(now, earlier) if earlier else cumulative,
             delta=options.delta,
-            netns_names=netns.names() if Field.NETNS in options.grouping.fields else {},
+            names=naming.for_keys(now.keys, options.grouping),
         )
         earlier = now
-
-
-def _moments(options: RttOptions, stop: StopRequest) -> Iterator[None]:
-    """Deadlines are absolute, so that slow prints do not add up; a missed one is left out.
-
-    The last is never left out, so that nothing counted up to the end goes unseen.
-    """
-    due = start = time.monotonic()
-    end = start + options.duration_s if options.duration_s else math.inf
-    count = 0
-    stopped = False
-    while not stopped:
-        yield
-        if due >= end:
-            return
-        count = max(count + 1, int((time.monotonic() - start) / options.interval_s))
-        due = min(start + count * options.interval_s, end)
-        stopped = stop.wait_until(due)
-    yield
-
-
-def _standard_output() -> TextIO:
-    stream = standard_output()
-    # Block by block, whole prints at a time; what a terminal cannot show is escaped, not fatal.
-    stream.reconfigure(errors="backslashreplace", line_buffering=False)  # type: ignore[attr-defined]
-    return stream
 
 
 def _make_sink(options: RttOptions, stream: TextIO) -> Sink:

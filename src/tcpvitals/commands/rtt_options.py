@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
+from tcpvitals.commands.options import (
+    add_duration,
+    add_filters,
+    add_limits,
+    add_top,
+    seconds,
+    selection,
+)
 from tcpvitals.errors import UsageError
 from tcpvitals.model.key import Field, Grouping
 from tcpvitals.model.measurement import Measurement, Sample, Unit
-from tcpvitals.model.printable import printable
-from tcpvitals.model.selection import Selection, parse_network, parse_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    import argparse
+    from collections.abc import Sequence
 
-_Value = TypeVar("_Value")
-
-_MOST_GROUPS: Final = 1_000_000
-# About ten years: what the clock and select() can still take.
-_LONGEST_S: Final = 3e8
+    from tcpvitals.model.selection import Selection
 
 # The first tool's long options have a single dash.
 _SINGLE_DASH: Final = re.compile(
@@ -56,20 +58,14 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> RttOptio
         UsageError: it asks for something that does not exist or contradicts itself.
     """
     _add_what(parser)
-    _add_filters(parser)
+    add_filters(parser)
     _add_output(parser)
     spelled = [f"-{word}" if _SINGLE_DASH.fullmatch(word) else word for word in arguments]
     given = parser.parse_args(spelled)
     return RttOptions(
         measurement=Measurement(Sample(given.sample), Unit.MS if given.ms else Unit.US),
         grouping=_grouping(given),
-        selection=Selection(
-            laddr=given.laddr,
-            raddr=given.raddr,
-            lports=given.lport,
-            rports=given.rport,
-            family=given.family,
-        ).checked(),
+        selection=selection(given),
         netns=given.netns,
         attach=given.attach,
         max_groups=given.max_groups,
@@ -124,54 +120,8 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="milliseconds instead of microseconds",
     )
-    what.add_argument(
-        "--max-groups",
-        type=_whole(1, _MOST_GROUPS),
-        default=10240,
-        metavar="N",
-        help="at most N groups, 3 KiB each; the rest is counted as other (default 10240)",
-    )
-    what.add_argument(
-        "--idle",
-        type=_seconds,
-        default=60.0,
-        metavar="SECONDS",
-        help="a group without a sample for so long may lose its place when there are too many "
-        "(default 60)",
-    )
+    add_limits(what, bytes_each="3 KiB", idle="without a sample")
     what.add_argument("--attach", choices=["fentry", "tp_btf"], help="the hook; default: by host")
-
-
-def _add_filters(parser: argparse.ArgumentParser) -> None:
-    filters = parser.add_argument_group("filters, of which all must agree")
-    address, ports = _checked(parse_network), _checked(parse_ports)
-    for short, name, seed, what in (
-        ("-a", "--laddr", "--saddr", "local"),
-        ("-A", "--raddr", "--daddr", "remote"),
-    ):
-        filters.add_argument(
-            short, name, seed, type=address, metavar="ADDRESS[/N]", help=f"{what} address or prefix"
-        )
-    for short, name, seed, what in (
-        ("-p", "--lport", "--sport", "local"),
-        ("-P", "--rport", "--dport", "remote"),
-    ):
-        filters.add_argument(
-            short, name, seed, type=ports, default=(), metavar="PORT[,...]", help=f"{what} port"
-        )
-    family = filters.add_mutually_exclusive_group()
-    for short, number in (("-4", 4), ("-6", 6)):
-        family.add_argument(
-            short,
-            f"--ipv{number}",
-            dest="family",
-            action="store_const",
-            const=number,
-            help=f"only IPv{number}",
-        )
-    filters.add_argument(
-        "--netns", metavar="NETNS", help="network namespace: name, path, inode number or pid"
-    )
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
@@ -179,14 +129,12 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     output.add_argument(
         "-i",
         "--interval",
-        type=_seconds,
+        type=seconds,
         default=10.0,
         metavar="SECONDS",
         help="between prints (default 10)",
     )
-    output.add_argument(
-        "-d", "--duration", type=_seconds, metavar="SECONDS", help="end after so long"
-    )
+    add_duration(output)
     output.add_argument(
         "-T", "--timestamp", action="store_true", help="time of day with each print"
     )
@@ -199,43 +147,4 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     )
     output.add_argument("--delta", action="store_true", help="each interval alone")
     output.add_argument("--json", action="store_true", help="one JSON object a group and print")
-    most = output.add_mutually_exclusive_group()
-    most.add_argument("--top", type=_whole(1, _MOST_GROUPS), metavar="N", help="at most N groups")
-    most.add_argument("--all", action="store_true", help="all groups, however tall the terminal")
-
-
-def _checked(parse_: Callable[[str], _Value]) -> Callable[[str], _Value]:
-    """Argparse would hide what a UsageError says unless it is one of its own."""
-
-    def convert(text: str) -> _Value:
-        try:
-            return parse_(text)
-        except UsageError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    return convert
-
-
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    def convert(text: str) -> int:
-        digits = len(str(most))
-        if text.isascii() and text.isdecimal() and len(text) <= digits:
-            number = int(text)
-            if least <= number <= most:
-                return number
-        message = f"'{printable(text)}' is not a whole number from {least} to {most}"
-        raise argparse.ArgumentTypeError(message)
-
-    return convert
-
-
-def _seconds(text: str) -> float:
-    try:
-        number = float(text) if text.isascii() and "_" not in text else 0.0
-    except ValueError:
-        number = 0.0
-    # NaN compares false and is refused with the rest.
-    if 0.01 <= number <= _LONGEST_S:  # noqa: PLR2004 - shorter would only print
-        return number
-    message = f"'{printable(text)}' is not a number of seconds, 0.01 at least"
-    raise argparse.ArgumentTypeError(message)
+    add_top(output)

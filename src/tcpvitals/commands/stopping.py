@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from types import FrameType
 
+# What select() still takes is more than this.
+_ENDLESS: Final = 1e9
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -32,8 +34,13 @@ class StopRequest:
         self.made = True
         os.write(self._writable, b"!")
 
-    def wait_until(self, deadline: float) -> bool:
-        """Sleep until `deadline` (time.monotonic()) or a signal; whether it was a signal."""
-        left = max(0.0, deadline - time.monotonic())
-        readable, _, _ = select.select([self._readable], [], [], left)
-        return bool(readable)
+    def wait_until(self, deadline: float, source: int | None = None) -> bool:
+        """Sleep until `deadline` (time.monotonic()) or a signal; whether it was a signal.
+
+        With the file descriptor `source`, until there is something to be read there, too.
+        """
+        left = deadline - time.monotonic()
+        sources = [self._readable] if source is None else [self._readable, source]
+        # An endless wait is one without a time-out.
+        readable, _, _ = select.select(sources, [], [], max(0.0, left) if left < _ENDLESS else None)
+        return self._readable in readable

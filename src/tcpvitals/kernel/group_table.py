@@ -1,10 +1,11 @@
-"""The groups' slots and counters, seen from user space: mapped memory as numpy arrays.
+"""The groups' slots, seen from user space: mapped memory as numpy arrays.
 
-Owns who has which slot: hands out free ones, reads the counters where the kernel left them, takes
-back the slots of idle groups when free ones run short.  Knows nothing of programs and hooks.
+Owns who has which slot: hands out free ones, and takes back the slots of idle groups when free ones
+run short.  What is counted there is a store's to read and to clear.  Knows nothing of programs and
+hooks.
 
 A slot is taken back in two steps.  First its generation moves on and its key is forgotten, so that
-its sockets look for a place of their own at their next segment; what it counted is part of
+its sockets look for a place of their own the next time they count; what it counted is part of
 `retired` from then on.  A while later, when no program can still be at it, it is zeroed and handed
 out again.
 """
@@ -13,19 +14,19 @@ from __future__ import annotations
 
 import mmap
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from tcpvitals.kernel.keys import decode_key
-from tcpvitals.model.snapshot import Counters, Distribution, believable
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from tcpvitals.kernel.btf import Layouts
     from tcpvitals.kernel.libbpf import Map
     from tcpvitals.model.key import Grouping, GroupKey
-    from tcpvitals.model.measurement import Unit
 
 Records: TypeAlias = np.ndarray[tuple[int], np.dtype[np.void]]
 Slots: TypeAlias = npt.NDArray[np.intp]
@@ -38,141 +39,121 @@ _LOW, _ENOUGH = 8, 4
 _GRACE_NS: Final = 500_000_000
 
 
+class _Sum(Protocol):
+    """What some groups counted together."""
+
+    def __add__(self, other: Any, /) -> Self: ...  # noqa: ANN401 - the same kind of sum
+
+
+_Total = TypeVar("_Total", bound=_Sum)
+_TotalOut = TypeVar("_TotalOut", bound=_Sum, covariant=True)
+
+
+class Figures(Protocol[_TotalOut]):
+    """What each of some groups counted."""
+
+    @property
+    def counts(self) -> Counts:
+        """How much, for telling who is idle."""
+        ...
+
+    def total(self) -> _TotalOut:
+        """All of them in one."""
+        ...
+
+
+_Figures = TypeVar("_Figures", bound=Figures[Any])
+_FiguresOut = TypeVar("_FiguresOut", bound=Figures[Any], covariant=True)
+
+
+class Store(Protocol[_FiguresOut]):
+    """Where the groups' counters are."""
+
+    def read(self, slots: Slots, ids: Counts) -> _FiguresOut:
+        """The figures of some slots, in ascending order, as the groups `ids`."""
+        ...
+
+    def move_on(self, slot: int, generation: int) -> None:
+        """A slot has a new generation, which programs may look up beside the counters."""
+        ...
+
+    def clear(self, slot: int) -> None:
+        """Zero a slot's counters."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class TableMaps:
     """The maps of one loaded object that make up the table."""
 
     groups: Map
-    counters: Map
     places: Map
     free_slots: Map
 
 
 @dataclass(frozen=True, slots=True)
-class TableShape:
-    """How many slots there are, and how their counters are laid out; as `Plan` has it."""
-
-    slots: int
-    shards: int
-    sharded_slots: int
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Generic[_Figures, _Total]):
     """What the table held at one moment."""
 
     keys: tuple[GroupKey, ...]
-    counters: Counters
-    other: Distribution
-    retired: Distribution
+    figures: _Figures
+    other: _Total
+    retired: _Total
 
 
-class GroupTable:
+class GroupTable(Generic[_Figures, _Total]):
     """The groups of one loaded object."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - made in one place
         self,
         layouts: Layouts,
         maps: TableMaps,
-        shape: TableShape,
+        slots: int,
         grouping: Grouping,
-        unit: Unit,
+        store: Store[_Figures],
         idle_limit_ns: int,
     ) -> None:
         """Map the groups and fill the queue of free slots; before anything is attached.
 
-        Groups without a sample for `idle_limit_ns` may lose their slot when slots run short.
+        Groups that count nothing for `idle_limit_ns` may lose their slot when slots run short.
         """
         slot = layouts.enum("slot")
         self._other, self._first = slot["SLOT_OTHER"], slot["SLOT_FIRST"]
-        self._maps, self._shape = maps, shape
-        self._grouping, self._unit = grouping, unit
+        self._maps, self._slots = maps, slots
+        self._grouping, self._store = grouping, store
         self._idle_limit_ns = idle_limit_ns
-        self._groups = _map_records(maps.groups, layouts.struct("group"), shape.slots)
-        self._record = layouts.struct("rtt_counters")
-        self._counters = _map_records(maps.counters, self._record, self._end(self._first + 1))
+        self._groups = map_records(maps.groups, layouts.struct("group"), slots)
         self._keys: dict[tuple[int, int], GroupKey] = {}
-        self._last_counts = np.zeros(shape.slots, np.uint64)
-        self._active_ns = np.zeros(shape.slots, np.int64)
+        self._last_counts = np.zeros(slots, np.uint64)
+        self._active_ns = np.zeros(slots, np.int64)
         self._leaving: Slots = np.zeros(0, np.intp)
         self._left_ns = 0
-        self._retired = Distribution.empty()
+        self._retired: _Total = self._read(self._leaving).total()
         self._give_first_slots()
 
     @property
     def limit(self) -> int:
         """How many groups there may be."""
-        return self._shape.slots - self._first
+        return self._slots - self._first
 
-    def read(self, now_ns: int) -> Reading:
-        """All groups' counters at this moment (boot time), and slots taken back where due."""
+    def read(self, now_ns: int) -> Reading[_Figures, _Total]:
+        """All groups' figures at this moment (boot time), and slots taken back where due."""
         used = np.setdiff1d(np.flatnonzero(self._groups["in_use"]), self._leaving)
-        counters = self._sum_shards(used)
-        other = self._sum_shards(np.array([self._other])).row(0)
-        retired = self._retired + self._sum_shards(self._leaving).total()
-        reading = Reading(self._decode_keys(used, now_ns), counters, other, retired)
-        self._note_activity(used, counters.counts, now_ns)
+        figures = self._read(used)
+        other: _Total = self._read(np.array([self._other])).total()
+        retired = self._retired + self._read(self._leaving).total()
+        reading = Reading(self._decode_keys(used, now_ns), figures, other, retired)
+        self._note_activity(used, figures.counts, now_ns)
         if len(self._leaving):
             self._finish_leaving(now_ns)
         else:
             self._start_leaving(used, now_ns)
         return reading
 
-    # --- where records are ---------------------------------------------------------------
-
-    def _starts(self, slots: Slots) -> Slots:
-        """The first record of each slot (`counters_of` in counters.h)."""
-        shape = self._shape
-        rest = shape.sharded_slots * (shape.shards - 1) + slots
-        return np.where(slots < shape.sharded_slots, slots * shape.shards, rest)
-
-    def _end(self, slots: int) -> int:
-        """How many records the first `slots` slots have."""
-        shape = self._shape
-        sharded = min(slots, shape.sharded_slots)
-        return sharded * shape.shards + slots - sharded
-
-    def _records_of(self, slot: int) -> Records:
-        start, end = self._end(slot), self._end(slot + 1)
-        self._map_up_to(end)
-        return self._counters[start:end]
-
-    def _map_up_to(self, end: int) -> None:
-        """Mapped memory counts as ours: map no more than was handed out, doubling as it grows."""
-        if end > len(self._counters):
-            most = self._end(self._shape.slots)
-            length = min(most, max(end, 2 * len(self._counters)))
-            self._counters = _map_records(self._maps.counters, self._record, length)
-
-    # --- reading -------------------------------------------------------------------------
-
-    def _sum_shards(self, slots: Slots) -> Counters:
-        """The counters of some slots, in ascending order, their shards added up."""
-        if not len(slots):
-            return Counters.empty()
-        self._map_up_to(self._end(int(slots[-1]) + 1))
-        sharded = int(np.searchsorted(slots, self._shape.sharded_slots))
-        starts = self._starts(slots)
-        first, rest = starts[:sharded], self._counters[starts[sharded:]]
-        shards = self._counters[first[:, np.newaxis] + np.arange(self._shape.shards)]
-        buckets = np.concatenate([shards["buckets"].sum(axis=1), rest["buckets"]])
-        sums = np.concatenate([shards["sum_us"].sum(axis=1), rest["sum_us"]])
-        highs = np.concatenate([shards["max_us"].max(axis=1), rest["max_us"]])
-        lows = np.concatenate([shards["min_us_complement"].max(axis=1), rest["min_us_complement"]])
-        return self._as_counters(slots, buckets, sums, lows, highs)
-
-    def _as_counters(
-        self, slots: Slots, buckets: Counts, sums: Counts, lows: Counts, highs: Counts
-    ) -> Counters:
+    def _read(self, slots: Slots) -> _Figures:
+        """The figures of some slots, named by slot and generation, which are never used twice."""
         generations = self._groups["generation"][slots].astype(np.uint64)
-        counters = Counters(
-            ids=slots.astype(np.uint64) << np.uint64(32) | generations,
-            buckets=buckets,
-            sum_us=sums,
-            min_us=(_ALL_ONES - lows).astype(np.uint64),
-            max_us=highs.astype(np.uint64),
-        )
-        return believable(counters, self._unit)
+        return self._store.read(slots, slots.astype(np.uint64) << np.uint64(32) | generations)
 
     def _decode_keys(self, used: Slots, now_ns: int) -> tuple[GroupKey, ...]:
         """Decoded once in a group's life, which begins as active."""
@@ -193,7 +174,7 @@ class GroupTable:
         if not self._grouping.fields:
             self._groups["in_use"][self._first] = 1  # the whole host needs no looking up
             return
-        for slot in range(self._first, self._shape.slots):
+        for slot in range(self._first, self._slots):
             self._give(slot)
 
     def _give(self, slot: int) -> None:
@@ -219,12 +200,12 @@ class GroupTable:
     def _move_on(self, slot: int) -> None:
         generation = int(self._groups["generation"][slot]) + 1 & _ALL_ONES
         self._groups["generation"][slot] = generation
-        self._records_of(slot)["generation"] = generation
+        self._store.move_on(slot, generation)
 
     def _finish_leaving(self, now_ns: int) -> None:
         if now_ns - self._left_ns < _GRACE_NS:
             return
-        self._retired += self._sum_shards(self._leaving).total()
+        self._retired += self._read(self._leaving).total()
         for slot in self._leaving.tolist():
             self._clear(slot)
             self._give(slot)
@@ -232,15 +213,12 @@ class GroupTable:
         self._move_on(self._other)  # its sockets may now find a slot of their own
 
     def _clear(self, slot: int) -> None:
-        """Zero all but the generation, which must not look like an older one for a moment."""
-        records = self._records_of(slot)
-        for name in self._record.names or ():
-            if name != "generation":
-                records[name] = 0
+        self._store.clear(slot)
         self._groups["in_use"][slot] = 0
         self._last_counts[slot] = 0
 
 
-def _map_records(source: Map, record: np.dtype[np.void], length: int) -> Records:
+def map_records(source: Map, record: np.dtype[np.void], length: int) -> Records:
+    """The first `length` values of an mmapable array, as they change."""
     memory = mmap.mmap(source.fd, length * record.itemsize)
     return np.frombuffer(memory, record, length)

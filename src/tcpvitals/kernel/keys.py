@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final
 
-from tcpvitals.model.key import Field, GroupKey, Role
+from tcpvitals.model.key import Field, GroupKey, Process, Role
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +21,11 @@ def _address(words: bytes, family: int) -> Address:
     return IPv4Address(words[:4]) if family == _V4 else IPv6Address(words)
 
 
+def _process(record: np.void) -> Process | None:
+    pid = int(record["tgid"])
+    return Process(pid, record["comm"].tobytes().partition(b"\0")[0]) if pid else None
+
+
 def decode_key(record: np.void, grouping: Grouping) -> GroupKey:
     """The fields that the grouping has; the others are None."""
     family = int(record["family"])
@@ -33,4 +38,6 @@ def decode_key(record: np.void, grouping: Grouping) -> GroupKey:
         service=int(record["service_port"]) if Field.SERVICE in has else None,
         role=ROLES.get(int(record["role"])) if Field.ROLE in has else None,
         netns=int(record["netns_inode"]) if Field.NETNS in has else None,
+        process=_process(record) if Field.PROCESS in has else None,
+        cgroup=int(record["cgroup_id"]) or None if Field.CGROUP in has else None,
     )

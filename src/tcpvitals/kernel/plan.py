@@ -45,20 +45,24 @@ class Attach(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to load: hook, object, how sockets are remembered, how counters are laid out."""
+    """What to load: hook, object, how sockets are remembered, how counters are laid out.
 
-    attach: Attach
+    `shows_errors` says that retransmissions which do not leave this host are told, too.
+    """
+
+    attach: Attach | None
     atomics: bool
     socket_storage: bool
     slots: int
     shards: int
     sharded_slots: int
     exclusive_shards: bool
+    shows_errors: bool
 
     @property
     def object_name(self) -> str:
         """The object to load: built for 5.12 and later, or for any kernel."""
-        return "rtt.bpf.o" if self.atomics else "rtt.v2.bpf.o"
+        return "tcpvitals.bpf.o" if self.atomics else "tcpvitals.v2.bpf.o"
 
     @property
     def counter_records(self) -> int:
@@ -108,12 +112,32 @@ def choose_attach(facts: HostFacts, wanted: Attach | None) -> Attach:
     raise _refused(facts, wanted or Attach.TP_BTF)
 
 
+def _check_following(facts: HostFacts) -> None:
+    for question in FOLLOWING:
+        if facts.says(question, Answer.NO):
+            message = f"cannot use {question}: {facts[question].seen}; see tcpvitals check"
+            raise HookError(message)
+
+
 def _power_of_two(at_least: int) -> int:
     return 1 << (at_least - 1).bit_length()
 
 
-def make_plan(facts: HostFacts, wanted: Attach | None, max_groups: int) -> Plan:
-    """What to load on this host for that many groups.
+# What following sockets through their lives takes, whatever is shown of them.
+FOLLOWING: Final = (
+    Question.SET_STATE,
+    Question.DESTROY_SOCK,
+    Question.RETRANSMIT,
+    Question.SYNACK,
+    Question.TASK_FILE,
+    Question.SOCKET_ITERATOR,
+)
+
+
+def make_plan(
+    facts: HostFacts, wanted: Attach | None, max_groups: int, *, rtt: bool = True
+) -> Plan:
+    """What to load on this host for that many groups; without `rtt`, no hook for samples.
 
     Raises:
         TcpvitalsError: it cannot be done here; the error says why, and what to do.
@@ -121,14 +145,17 @@ def make_plan(facts: HostFacts, wanted: Attach | None, max_groups: int) -> Plan:
     error = missing(facts)
     if error:
         raise error
+    if not rtt:
+        _check_following(facts)
     slots = max_groups + 2  # those of no group: unresolved, other
     shards = _power_of_two(facts.cpus)
     return Plan(
-        attach=choose_attach(facts, wanted),
+        attach=choose_attach(facts, wanted) if rtt else None,
         atomics=facts.says(Question.ATOMICS, Answer.YES),
         socket_storage=facts.says(Question.SOCKET_STORAGE, Answer.YES),
         slots=slots,
         shards=shards,
         sharded_slots=min(slots, max(_SHARDED_AT_LEAST, _SHARDED_RECORDS // shards)),
         exclusive_shards=facts.says(Question.GUARD, Answer.YES),
+        shows_errors=facts.says(Question.RETRANSMIT_ERROR, Answer.YES),
     )

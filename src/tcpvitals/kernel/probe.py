@@ -36,6 +36,10 @@ _COMPARE_AND_SWAP: Final = (
 )
 
 
+# r0 = the hook's third argument; r0 = 0: refused where there are two.
+_THIRD_ARGUMENT: Final = _instruction(0x79, 0x10, 16) + _RETURN_0
+
+
 def _storage_lookup(map_fd: int) -> bytes:
     """bpf_sk_storage_get(map, the hook's first argument, 0, 0)."""
     sk_storage_get = 107
@@ -106,20 +110,30 @@ def _atomics_fact(probe_hook: int) -> Fact:
     return fact
 
 
+def _third_argument_fact(hook: int) -> Fact:
+    fact = _try(lambda: _load(_THIRD_ARGUMENT, libbpf.TRACE_RAW_TP, hook, attach=False), "used")
+    if fact.answer is Answer.NO:
+        return Fact(Answer.NO, "since 6.17; what failed is the rest of the kernel's count")
+    return fact
+
+
+def _tracepoint(name: str) -> tuple[str, int, int]:
+    return f"btf_trace_{name}", libbpf.BTF_KIND_TYPEDEF, libbpf.TRACE_RAW_TP
+
+
+def _iterator(name: str) -> tuple[str, int, int]:
+    return f"bpf_iter_{name}", libbpf.BTF_KIND_FUNC, libbpf.TRACE_ITER
+
+
 _HOOKS: Final = {
     Question.FENTRY: ("tcp_rcv_established", libbpf.BTF_KIND_FUNC, libbpf.TRACE_FENTRY),
-    Question.TP_BTF: ("btf_trace_tcp_probe", libbpf.BTF_KIND_TYPEDEF, libbpf.TRACE_RAW_TP),
-    Question.SET_STATE: (
-        "btf_trace_inet_sock_set_state",
-        libbpf.BTF_KIND_TYPEDEF,
-        libbpf.TRACE_RAW_TP,
-    ),
-    Question.DESTROY_SOCK: (
-        "btf_trace_tcp_destroy_sock",
-        libbpf.BTF_KIND_TYPEDEF,
-        libbpf.TRACE_RAW_TP,
-    ),
-    Question.TASK_FILE: ("bpf_iter_task_file", libbpf.BTF_KIND_FUNC, libbpf.TRACE_ITER),
+    Question.TP_BTF: _tracepoint("tcp_probe"),
+    Question.SET_STATE: _tracepoint("inet_sock_set_state"),
+    Question.DESTROY_SOCK: _tracepoint("tcp_destroy_sock"),
+    Question.RETRANSMIT: _tracepoint("tcp_retransmit_skb"),
+    Question.SYNACK: _tracepoint("tcp_retransmit_synack"),
+    Question.TASK_FILE: _iterator("task_file"),
+    Question.SOCKET_ITERATOR: _iterator("bpf_map_elem"),
 }
 
 
@@ -136,11 +150,13 @@ def _tried_facts() -> dict[Question, Fact]:
     with _kernel_btf() as btf:
         facts = {question: _hook_fact(btf, *hook) for question, hook in _HOOKS.items()}
         # What programs may use is the same for every tracing hook; this one is everywhere.
-        name, kind, _ = _HOOKS[Question.SET_STATE]
-        target = btf.find(name, kind)
+        target = btf.find(*_HOOKS[Question.SET_STATE][:2])
+        retransmit = btf.find(*_HOOKS[Question.RETRANSMIT][:2])
     if target is not None:
         facts[Question.SOCKET_STORAGE] = _storage_fact(target)
         facts[Question.ATOMICS] = _atomics_fact(target)
+    if retransmit is not None:
+        facts[Question.RETRANSMIT_ERROR] = _third_argument_fact(retransmit)
     return facts
 
 

@@ -6,13 +6,14 @@ Pure: `encode` fills a record whose layout and enumerators come from the object'
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from tcpvitals.model.key import Field
-from tcpvitals.model.measurement import Sample
+from tcpvitals.model.measurement import Measurement, Sample
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from tcpvitals.kernel.btf import Layouts
     from tcpvitals.kernel.plan import Plan
     from tcpvitals.model.key import Grouping, Prefix
-    from tcpvitals.model.measurement import Measurement
     from tcpvitals.model.selection import Network, Selection
 
     Record: TypeAlias = np.ndarray[tuple[()], np.dtype[np.void]]
@@ -29,14 +29,30 @@ ROLE_FIELDS: Final = frozenset({Field.SERVICE, Field.ROLE})
 _STATEFUL_SAMPLES: Final = frozenset({Sample.RTT, Sample.INFLATION})
 
 
-@dataclass(frozen=True, slots=True)
-class RttRequest:
-    """What to measure, of which connections, grouped how, and in how many groups at most."""
+class Telling(StrEnum):
+    """What is told event by event."""
 
-    measurement: Measurement
+    RETRANSMISSIONS = "retransmissions"
+    STATES = "states"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to measure, of which connections, grouped how, and in how many groups at most.
+
+    `measurement` asks for histograms of RTT, `totals` for what each group sent and sent again,
+    `namespaces` for the same of each network namespace, filters or not, and `telling` for events,
+    with a ring of `ring_bytes` (a power of two) to hold them until they are read.
+    """
+
     grouping: Grouping
     selection: Selection
     max_groups: int
+    measurement: Measurement | None = None
+    totals: bool = False
+    namespaces: bool = False
+    telling: frozenset[Telling] = frozenset()
+    ring_bytes: int = 1 << 24
 
     @property
     def needs_role(self) -> bool:
@@ -44,22 +60,39 @@ class RttRequest:
         return not ROLE_FIELDS.isdisjoint(self.grouping.fields)
 
     @property
+    def needs_owner(self) -> bool:
+        """Whether sockets are followed from their first state to their last, and their owners."""
+        by_owner = Field.PROCESS in self.grouping.fields
+        return self.totals or self.namespaces or bool(self.telling) or by_owner
+
+    @property
+    def counts_retransmissions(self) -> bool:
+        """Whether the hooks of retransmissions are needed."""
+        return self.totals or self.namespaces or Telling.RETRANSMISSIONS in self.telling
+
+    @property
     def needs_socket(self) -> bool:
         """Whether something must be remembered of each socket."""
         filtered = self.selection != type(self.selection)()
-        stateful = self.measurement.sample in _STATEFUL_SAMPLES
-        return bool(self.grouping.fields) or filtered or stateful
+        stateful = self.measurement is not None and self.measurement.sample in _STATEFUL_SAMPLES
+        return bool(self.grouping.fields) or filtered or stateful or self.needs_owner
 
 
-def encode(layouts: Layouts, request: RttRequest, plan: Plan) -> bytes:
+def encode(layouts: Layouts, request: Request, plan: Plan) -> bytes:
     """The bytes of `struct settings` for a request and a plan."""
     settings = np.zeros((), layouts.struct("settings"))
     _encode_selection(settings, request.selection)
     _encode_grouping(settings, layouts, request.grouping)
-    settings["sample"] = layouts.enum("sample")[f"SAMPLE_{request.measurement.sample.upper()}"]
-    settings["unit_us"] = request.measurement.unit.divisor
+    measurement = request.measurement or Measurement()
+    settings["sample"] = layouts.enum("sample")[f"SAMPLE_{measurement.sample.upper()}"]
+    settings["unit_us"] = measurement.unit.divisor
     settings["need_role"] = request.needs_role
+    settings["need_owner"] = request.needs_owner
     settings["per_socket"] = request.needs_socket
+    settings["count_totals"] = request.totals
+    settings["count_namespaces"] = request.namespaces
+    settings["emit_retransmissions"] = Telling.RETRANSMISSIONS in request.telling
+    settings["emit_states"] = Telling.STATES in request.telling
     settings["shard_mask"] = plan.shards - 1
     settings["sharded_slots"] = plan.sharded_slots
     settings["exclusive_shards"] = plan.exclusive_shards

@@ -30,9 +30,12 @@ class TcpState(IntEnum):
     NEW_SYN_RECV = 12
 
 
+_NAMES = {state.value: state.name for state in TcpState}
+
+
 def state_name(number: int) -> str:
     """Return the name of a state, or its number if the kernel has a newer one."""
-    return TcpState(number).name if number in TcpState else str(number)
+    return _NAMES.get(number, str(number))
 
 
 class Cause(StrEnum):

@@ -15,7 +15,7 @@ from tcpvitals.errors import UsageError
 from tcpvitals.model.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from tcpvitals.model.names import Names
 
 Address: TypeAlias = IPv4Address | IPv6Address | IPv4Network | IPv6Network
 
@@ -36,6 +36,8 @@ class Field(StrEnum):
     SERVICE = "service"
     ROLE = "role"
     NETNS = "netns"
+    PROCESS = "process"
+    CGROUP = "cgroup"
 
 
 ADDRESS_FIELDS = (Field.LADDR, Field.RADDR)
@@ -46,6 +48,18 @@ class Role(StrEnum):
 
     CLIENT = "client"
     SERVER = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """The process that owns a socket; `comm` is what it calls itself, as it stands in the kernel."""
+
+    pid: int
+    comm: bytes
+
+    def __str__(self) -> str:
+        """Return "1234/nginx", not yet made printable."""
+        return f"{self.pid}/{self.comm.decode('utf-8', 'backslashreplace')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +151,8 @@ class GroupKey:
     """What the connections of one group have in common.
 
     A field that is not grouped by is None; one that is and still None is unknown.  An address may
-    be a plain one, already masked, or a network; `netns` is the namespace's inode number.
+    be a plain one, already masked, or a network; `netns` is the namespace's inode number, `cgroup`
+    the cgroup's id.
     """
 
     laddr: Address | None = None
@@ -147,33 +162,37 @@ class GroupKey:
     service: int | None = None
     role: Role | None = None
     netns: int | None = None
+    process: Process | None = None
+    cgroup: int | None = None
 
-    def labels(self, grouping: Grouping, netns_names: Mapping[int, str]) -> dict[str, str]:
+    def labels(self, grouping: Grouping, names: Names) -> dict[str, str]:
         """Return the grouping's fields with their values, in its order: {"raddr": "10.0.0.0/24"}.
 
-        Namespace names come out as they came in, and are not made printable.
+        Names from outside come out as they came in, and are not made printable.
         """
-        return {field.value: self._text(field, grouping, netns_names) for field in grouping.fields}
+        return {field.value: self._text(field, grouping, names) for field in grouping.fields}
 
-    def title(self, grouping: Grouping, netns_names: Mapping[int, str]) -> str:
+    def title(self, grouping: Grouping, names: Names) -> str:
         """Return a name safe for a terminal: "10.0.0.1", or "raddr=10.0.0.1 rport=443"."""
-        labels = self.labels(grouping, netns_names)
+        labels = self.labels(grouping, names)
         if not labels:
             return WHOLE_HOST
         if len(labels) == 1:
             return printable(next(iter(labels.values())))
         return printable(" ".join(f"{name}={value}" for name, value in labels.items()))
 
-    def _text(self, field: Field, grouping: Grouping, netns_names: Mapping[int, str]) -> str:
+    def _text(self, field: Field, grouping: Grouping, names: Names) -> str:
         match field:
             case Field.LADDR:
                 return _address_text(self.laddr, grouping.laddr_prefix)
             case Field.RADDR:
                 return _address_text(self.raddr, grouping.raddr_prefix)
             case Field.NETNS if self.netns is not None:
-                return netns_names.get(self.netns, str(self.netns))
+                return names.namespace(self.netns)
+            case Field.CGROUP if self.cgroup is not None:
+                return names.cgroup(self.cgroup)
             case _:
-                value: int | Role | None = getattr(self, field.value)
+                value: int | Role | Process | None = getattr(self, field.value)
                 return UNKNOWN if value is None else str(value)
 
 

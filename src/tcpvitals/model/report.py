@@ -10,9 +10,9 @@ import numpy as np
 from tcpvitals.model.snapshot import busiest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
+    from tcpvitals.model.names import Names
     from tcpvitals.model.snapshot import Interval
 
 
@@ -21,14 +21,14 @@ class Print:
     """The figures of one print, from one snapshot.
 
     `cumulative` is since the start and `recent` since the print before; `delta` says that the
-    recent ones are to be shown.  `wall_time` knows its time zone; `netns_names` are by inode.
+    recent ones are to be shown.  `wall_time` knows its time zone.
     """
 
     wall_time: datetime
     cumulative: Interval
     recent: Interval
     delta: bool
-    netns_names: Mapping[int, str]
+    names: Names
 
     def __post_init__(self) -> None:
         """Refuse a time without zone, and intervals of different snapshots, with a ValueError."""

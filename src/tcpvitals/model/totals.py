@@ -33,6 +33,7 @@ FIELDS: Final = (
     "attempts_put_off",
     "timeouts_last",
     "timeouts_closed_window",
+    "timeouts_synack",
     *(cause.value for cause in CAUSES),
 )
 """The columns, in order; those of causes are segments that left this host."""

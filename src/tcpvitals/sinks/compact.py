@@ -75,5 +75,5 @@ class CompactSink:
 
     def _title(self, print_: Print, row: int) -> str:
         """The values alone: the heading names the fields."""
-        labels = print_.shown.keys[row].labels(self.grouping, print_.netns_names)
+        labels = print_.shown.keys[row].labels(self.grouping, print_.names)
         return printable(",".join(labels.values())) or WHOLE_HOST

@@ -62,7 +62,7 @@ class ConsoleSink:
         shown, unit = print_.shown, self.measurement.unit
         distribution = shown.counters.row(row)
         return [
-            f"Key: {shown.keys[row].title(self.grouping, print_.netns_names)}",
+            f"Key: {shown.keys[row].title(self.grouping, print_.names)}",
             *(_extension(distribution, unit) if self.extension else ()),
             "",
             *histogram_lines(distribution, unit),

@@ -56,7 +56,7 @@ class JsonLinesSink:
             tuple(PERCENTILES.values()), self.measurement.unit
         )
         for row, values in zip(rows, quantiles.tolist(), strict=True):
-            key = shown.keys[row].labels(self.grouping, print_.netns_names)
+            key = shown.keys[row].labels(self.grouping, print_.names)
             yield self._line(print_, {"key": key}, shown.counters.row(row), values)
         for group, distribution in (("other", shown.other), ("retired", shown.retired)):
             if distribution.count:

@@ -1,31 +1,47 @@
-"""The running kernel as a source of snapshots."""
+"""The running kernel as a source of snapshots and events."""
 
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
-from tcpvitals.kernel.rtt_program import RttProgram
+from tcpvitals.errors import ResourceError
+from tcpvitals.kernel import libbpf
+from tcpvitals.kernel.event_records import EventRecords
+from tcpvitals.kernel.loaded import Loaded
+from tcpvitals.kernel.totals_counters import read_namespaces
+from tcpvitals.model.measurement import Measurement
 from tcpvitals.model.snapshot import Snapshot
+from tcpvitals.model.totals import TotalsSnapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Self
 
     from tcpvitals.kernel.plan import Plan
-    from tcpvitals.kernel.settings import RttRequest
+    from tcpvitals.kernel.settings import Request
+    from tcpvitals.model.event import Event
+    from tcpvitals.model.totals import Totals
 
 _NS: Final = 1_000_000_000
+# So many events are decoded and shown at a time, a third of a second's work: signals and prints
+# wait no longer.
+_BATCH: Final = 32_768
+# Half a second, or fifty times what the last search took.
+_OWNERS_EVERY_NS: Final = _NS // 2
+_OWNERS_SHARE: Final = 50
 
 
 def boot_time_ns() -> int:
-    """The clock of all snapshots: it counts on while the machine is suspended."""
+    """The clock of all snapshots and events: it counts on while the machine is suspended."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 class LiveRtt:
     """RTT counters of this host, from the moment it is made until it is closed."""
 
-    def __init__(self, request: RttRequest, plan: Plan, idle_s: float) -> None:
+    def __init__(self, request: Request, plan: Plan, idle_s: float) -> None:
         """Load and attach.
 
         Groups without a sample for `idle_s` seconds may lose their slot when slots run short.
@@ -33,8 +49,12 @@ class LiveRtt:
         Raises:
             TcpvitalsError: it cannot be done here.
         """
-        self._unit = request.measurement.unit
-        self._program = RttProgram(request, plan, round(idle_s * _NS))
+        self._unit = (request.measurement or Measurement()).unit
+        with ExitStack() as undo:
+            self._loaded = undo.enter_context(Loaded(request, plan))
+            self._table = self._loaded.rtt_table(self._unit, round(idle_s * _NS))
+            self._loaded.attach()
+            self._undo = undo.pop_all()
         self.start_ns = boot_time_ns()
 
     def __enter__(self) -> Self:
@@ -43,19 +63,105 @@ class LiveRtt:
 
     def __exit__(self, *exception: object) -> None:
         """Detach."""
-        self._program.__exit__()
+        self._undo.close()
 
     def snapshot(self) -> Snapshot:
         """All counters at this moment."""
         now_ns = boot_time_ns()
-        reading = self._program.read(now_ns)
+        reading = self._table.read(now_ns)
         return Snapshot(
             taken_ns=now_ns,
             keys=reading.keys,
-            counters=reading.counters,
+            counters=reading.figures,
             other=reading.other,
             retired=reading.retired,
-            losses=self._program.losses(),
-            groups_limit=self._program.groups_limit,
+            losses=self._loaded.losses(),
+            groups_limit=self._table.limit,
             unit=self._unit,
         )
+
+
+class LiveSockets:
+    """This host's sockets, followed through their lives: events, totals, or both."""
+
+    def __init__(self, request: Request, plan: Plan, idle_s: float) -> None:
+        """Load and attach; from then on everything is counted and told.
+
+        Groups that send nothing for `idle_s` seconds may lose their slot when slots run short.
+
+        Raises:
+            TcpvitalsError: it cannot be done here.
+        """
+        with ExitStack() as undo:
+            self._loaded = undo.enter_context(Loaded(request, plan))
+            self._table = self._loaded.totals_table(round(idle_s * _NS))
+            self._records = EventRecords(self._loaded.layouts)
+            self._ring = self._open_ring() if request.telling else None
+            if self._ring:
+                undo.callback(self._ring.close)
+            self._loaded.attach()
+            self._undo = undo.pop_all()
+        self._owners_of, self._next_owners_ns = 0, 0
+        self.start_ns = boot_time_ns()
+
+    def _open_ring(self) -> libbpf.Ring:
+        try:
+            return libbpf.Ring(self._loaded.map("events"))
+        except OSError as error:
+            message = f"cannot map the ring of events: {error.strerror}; lower --buffer"
+            raise ResourceError(message) from error
+
+    def __enter__(self) -> Self:
+        """Itself, closed at the end of the block."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Detach."""
+        self._undo.close()
+
+    @property
+    def events_fd(self) -> int | None:
+        """Readable when there are events; None if none were asked for."""
+        return self._ring.fd if self._ring else None
+
+    def events(self) -> list[Event]:
+        """What happened since the last call, in order; not all of it at once after a flood."""
+        return self._records.decode(self._ring.consume(_BATCH)) if self._ring else []
+
+    def losses(self) -> Mapping[str, int]:
+        """What was not counted or told so far, by reason."""
+        return self._loaded.losses()
+
+    def find_owners(self) -> None:
+        """Look through all tasks' open files for whose each new socket is.
+
+        Nothing is done while there are no new ones, nor so often that it would take more than a
+        fiftieth of the time.
+        """
+        accepted, now_ns = self._loaded.accepted(), boot_time_ns()
+        if accepted == self._owners_of or now_ns < self._next_owners_ns:
+            return
+        self._loaded.visit_open_files()
+        took_ns = boot_time_ns() - now_ns
+        self._owners_of = accepted
+        self._next_owners_ns = now_ns + max(_OWNERS_EVERY_NS, _OWNERS_SHARE * took_ns)
+
+    def totals(self) -> TotalsSnapshot:
+        """All totals at this moment, live sockets included."""
+        self._loaded.settle()
+        now_ns = boot_time_ns()
+        reading = self._table.read(now_ns)
+        return TotalsSnapshot(
+            taken_ns=now_ns,
+            keys=reading.keys,
+            table=reading.figures,
+            other=reading.other,
+            retired=reading.retired,
+            losses=self._loaded.losses(),
+            groups_limit=self._table.limit,
+        )
+
+    def namespaces(self) -> Mapping[tuple[int, int], Totals]:
+        """Each network namespace's totals, filters or not, by inode number and cookie."""
+        self._loaded.settle()
+        return read_namespaces(self._loaded.layouts, self._loaded.map("namespaces"))

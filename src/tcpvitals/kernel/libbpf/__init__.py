@@ -2,7 +2,8 @@
 
 Owns every use of ctypes in the project.  What to load and why is decided elsewhere; here a failed
 call is an `OSError` with the kernel's errno, and a missing library a `LibbpfError`.  `abi` is the
-library, `objects` what an object file holds, `bare` what feature probes need.
+library, `objects` what an object file holds, `ring` a ring buffer's reading end, `bare` what
+feature probes need.
 """
 
 from tcpvitals.kernel.libbpf.abi import version, warnings
@@ -18,6 +19,7 @@ from tcpvitals.kernel.libbpf.bare import (
     load_tracing,
 )
 from tcpvitals.kernel.libbpf.objects import Link, Map, Object, Program
+from tcpvitals.kernel.libbpf.ring import Ring
 
 __all__ = [
     "BTF_KIND_FUNC",
@@ -30,6 +32,7 @@ __all__ = [
     "Map",
     "Object",
     "Program",
+    "Ring",
     "attach_tracing",
     "create_socket_storage",
     "load_tracing",

@@ -53,6 +53,12 @@ class ProgLoadOptions(c.Structure):
     )
 
 
+class IteratorOptions(c.Structure):
+    """As struct bpf_iter_attach_opts."""
+
+    _fields_ = (("sz", c.c_size_t), ("link_info", c.c_void_p), ("link_info_len", c.c_uint32))
+
+
 class TestRunOptions(c.Structure):
     """As struct bpf_test_run_opts up to retval."""
 
@@ -71,6 +77,8 @@ class TestRunOptions(c.Structure):
 
 
 _PRINT_CALLBACK = c.CFUNCTYPE(c.c_int, c.c_int, c.c_char_p, c.c_void_p)
+# Context, record, its bytes; a negative result ends the consumption.
+RING_CALLBACK = c.CFUNCTYPE(c.c_int, c.c_void_p, c.c_void_p, c.c_size_t)
 _POINTER, _TEXT, _INT, _U32 = c.c_void_p, c.c_char_p, c.c_int, c.c_uint32
 _BYTES = c.c_char_p
 
@@ -91,11 +99,13 @@ _FUNCTIONS: Final = {
     "bpf_object__next_program": (_POINTER, (_POINTER, _POINTER)),
     "bpf_map__fd": (_INT, (_POINTER,)),
     "bpf_map__initial_value": (_POINTER, (_POINTER, c.POINTER(c.c_size_t))),
+    "bpf_map__key_size": (_U32, (_POINTER,)),
     "bpf_map__max_entries": (_U32, (_POINTER,)),
     "bpf_map__set_autocreate": (_INT, (_POINTER, c.c_bool)),
     "bpf_map__set_max_entries": (_INT, (_POINTER, _U32)),
     "bpf_map__value_size": (_U32, (_POINTER,)),
     "bpf_program__attach": (_POINTER, (_POINTER,)),
+    "bpf_program__attach_iter": (_POINTER, (_POINTER, c.POINTER(IteratorOptions))),
     "bpf_program__fd": (_INT, (_POINTER,)),
     "bpf_program__name": (_TEXT, (_POINTER,)),
     "bpf_program__set_autoload": (_INT, (_POINTER, c.c_bool)),
@@ -106,6 +116,7 @@ _FUNCTIONS: Final = {
     "bpf_iter_create": (_INT, (_INT,)),
     "bpf_map_create": (_INT, (_INT, _TEXT, _U32, _U32, _U32, c.POINTER(MapCreateOptions))),
     "bpf_map_delete_elem": (_INT, (_INT, _BYTES)),
+    "bpf_map_get_next_key": (_INT, (_INT, _BYTES, _POINTER)),
     "bpf_map_lookup_elem": (_INT, (_INT, _BYTES, _POINTER)),
     "bpf_map_update_elem": (_INT, (_INT, _BYTES, _BYTES, c.c_uint64)),
     "bpf_obj_get_info_by_fd": (_INT, (_INT, _POINTER, c.POINTER(_U32))),
@@ -119,6 +130,10 @@ _FUNCTIONS: Final = {
     "btf__free": (None, (_POINTER,)),
     "btf__find_by_name_kind": (_INT, (_POINTER, _TEXT, _U32)),
     "btf__load_vmlinux_btf": (_POINTER, ()),
+    "ring_buffer__new": (_POINTER, (_INT, RING_CALLBACK, _POINTER, _POINTER)),
+    "ring_buffer__consume": (_INT, (_POINTER,)),
+    "ring_buffer__epoll_fd": (_INT, (_POINTER,)),
+    "ring_buffer__free": (None, (_POINTER,)),
 }
 
 _warnings: list[str] = []

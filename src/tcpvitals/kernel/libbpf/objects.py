@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from tcpvitals.kernel.libbpf.abi import (
+    IteratorOptions,
     OpenOptions,
     TestRunOptions,
     checked,
@@ -60,6 +61,27 @@ class Map:
         data = library().bpf_map__initial_value(self._pointer, c.byref(size))
         buffer = (c.c_uint8 * size.value).from_address(not_null(data, self.name))
         return memoryview(buffer).cast("B")
+
+    def keys(self) -> Iterator[bytes]:
+        """All keys; one that is removed meanwhile may bring others twice."""
+        key, size = None, int(library().bpf_map__key_size(self._pointer))
+        while True:
+            following = c.create_string_buffer(size)
+            result = library().bpf_map_get_next_key(self.fd, key, following)
+            if result == -errno.ENOENT:
+                return
+            checked(result, self.name)
+            key = following.raw
+            yield key
+
+    def lookup(self, key: bytes) -> bytes | None:
+        """The value of an element; None if there is none."""
+        buffer = c.create_string_buffer(self.value_size)
+        result = library().bpf_map_lookup_elem(self.fd, key, buffer)
+        if result == -errno.ENOENT:
+            return None
+        checked(result, self.name)
+        return buffer.raw
 
     def update(self, key: bytes, value: bytes) -> None:
         """Set an element; a queue has the empty key and gets a push."""
@@ -135,6 +157,14 @@ class Program:
     def attach(self) -> Link:
         """Attach to the hook that the program's section names."""
         return Link(not_null(library().bpf_program__attach(self._pointer), self.name))
+
+    def attach_to_map(self, elements: Map) -> Link:
+        """Attach an iterator over a map's elements."""
+        # union bpf_iter_link_info of linux/bpf.h, whose map is its first member.
+        info = c.c_uint32(elements.fd)
+        options = IteratorOptions(c.sizeof(IteratorOptions), c.addressof(info), c.sizeof(info))
+        link = library().bpf_program__attach_iter(self._pointer, c.byref(options))
+        return Link(not_null(link, self.name))
 
     def test_run(self, context: bytes) -> int:
         """Run a raw tracepoint's program once, on these arguments; what it returned."""

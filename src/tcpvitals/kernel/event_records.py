@@ -1,0 +1,123 @@
+"""Records of the ring, made events.  Pure: bytes in, events out."""
+
+from __future__ import annotations
+
+import struct
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from tcpvitals.kernel.totals_counters import CauseNumbers
+from tcpvitals.model.event import Cause, Ends, Owner, Retransmission, StateChange
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tcpvitals.kernel.btf import Layouts
+    from tcpvitals.model.event import Event
+
+_V4: Final = 4
+
+
+class EventRecords:
+    """Reads what the programs of one object wrote."""
+
+    def __init__(self, layouts: Layouts) -> None:
+        """Take the layouts from the object."""
+        kinds = layouts.enum("event_kind")
+        self._records = {
+            kinds["EVENT_RETRANSMISSION"]: layouts.struct("retransmission"),
+            kinds["EVENT_STATE"]: layouts.struct("state_change"),
+        }
+        self._retransmission = kinds["EVENT_RETRANSMISSION"]
+        event = self._records[self._retransmission]["event"]
+        self._kind_at = event.fields["kind"][1] if event.fields else 0
+        self._causes = CauseNumbers(layouts).cause
+
+    def decode(self, records: Sequence[bytes]) -> list[Event]:
+        """The events in the order of their records: those of one kind are read all at once."""
+        kinds = [struct.unpack_from("<I", record, self._kind_at)[0] for record in records]
+        decoded = {kind: self._decode_kind(kind, kinds, records) for kind in set(kinds)}
+        return [next(decoded[kind]) for kind in kinds]
+
+    def _decode_kind(
+        self, kind: int, kinds: Sequence[int], records: Sequence[bytes]
+    ) -> Iterator[Event]:
+        record = self._records[kind]
+        size = record.itemsize
+        # The ring rounds a record up to 8 bytes, and they are no longer than that.
+        raw = b"".join(
+            each[:size] for each, its_kind in zip(records, kinds, strict=True) if its_kind == kind
+        )
+        array = np.frombuffer(raw, record)
+        if kind == self._retransmission:
+            return self._retransmissions(array)
+        return _state_changes(array)
+
+    def _retransmissions(self, array: np.ndarray[Any, np.dtype[np.void]]) -> Iterator[Event]:
+        names = "segments", "bytes", "seq", "attempt", "srtt_us", "cwnd", "error", "cause", "state"
+        columns = zip(*(array[name].tolist() for name in names), strict=True)
+        for head, row in zip(_heads(array["event"]), columns, strict=True):
+            segments, payload, seq, attempt, srtt_us, cwnd, error, number, state = row
+            cause = self._causes.get(number, Cause.OTHER)
+            yield Retransmission(
+                *head,
+                state=state,
+                cause=cause,
+                segments=segments,
+                bytes=payload,
+                seq=None if cause is Cause.SYNACK else seq,
+                attempt=attempt,
+                srtt_us=srtt_us,
+                cwnd=cwnd,
+                errno=error,
+            )
+
+
+def _state_changes(array: np.ndarray[Any, np.dtype[np.void]]) -> Iterator[Event]:
+    names = "socket", "old_state", "new_state", "took_ns"
+    columns = zip(*(array[name].tolist() for name in names), strict=True)
+    for head, (socket, old_state, new_state, took_ns) in zip(
+        _heads(array["event"]), columns, strict=True
+    ):
+        yield StateChange(*head, socket, old_state, new_state, took_ns or None)
+
+
+def _heads(heads: np.ndarray[Any, np.dtype[np.void]]) -> Iterator[tuple[int, Ends, Owner]]:
+    """Time, ends and owner of each event."""
+    ends, owners = heads["ends"], heads["owner"]
+    columns = zip(
+        heads["since_boot_ns"].tolist(),
+        heads["cgroup_id"].tolist(),
+        _addresses(ends["laddr"]["words_be"]),
+        ends["lport"].tolist(),
+        _addresses(ends["raddr"]["words_be"]),
+        ends["rport"].tolist(),
+        ends["netns_inode"].tolist(),
+        ends["family"].tolist(),
+        owners["tgid"].tolist(),
+        _texts(owners["comm"]),
+        strict=True,
+    )
+    for time_ns, cgroup, laddr, lport, raddr, rport, netns, family, pid, comm in columns:
+        yield (
+            time_ns,
+            Ends(_address(laddr, family), lport, _address(raddr, family), rport, netns),
+            Owner(pid, comm.partition(b"\0")[0], cgroup),
+        )
+
+
+def _addresses(words: np.ndarray[Any, np.dtype[np.uint32]]) -> list[bytes]:
+    whole = np.ascontiguousarray(words).tobytes()
+    return [whole[at : at + 16] for at in range(0, len(whole), 16)]
+
+
+def _texts(comms: np.ndarray[Any, np.dtype[np.uint8]]) -> list[bytes]:
+    width = comms.shape[-1]
+    whole = np.ascontiguousarray(comms).tobytes()
+    return [whole[at : at + width] for at in range(0, len(whole), width)]
+
+
+def _address(raw: bytes, family: int) -> IPv4Address | IPv6Address:
+    return IPv4Address(raw[:4]) if family == _V4 else IPv6Address(raw)

@@ -1,0 +1,288 @@
+"""The kernel half of one request: opened, set, loaded, attached, read and closed.
+
+Acts on a plan and decides nothing.  Links are held by file descriptor and nothing is pinned, so
+that however this process ends, the kernel half ends with it.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import struct
+import tempfile
+from contextlib import ExitStack
+from importlib import resources
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from tcpvitals.errors import HookError, PrivilegeError, ResourceError, VerifierError
+from tcpvitals.kernel import libbpf
+from tcpvitals.kernel.btf import Layouts
+from tcpvitals.kernel.group_table import GroupTable, TableMaps
+from tcpvitals.kernel.plan import Attach
+from tcpvitals.kernel.rtt_counters import RttCounters, Shape
+from tcpvitals.kernel.settings import encode
+from tcpvitals.kernel.totals_counters import TotalsCounters
+from tcpvitals.kernel.verifier_log import first_meaningful_line
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    import numpy.typing as npt
+
+    from tcpvitals.errors import TcpvitalsError
+    from tcpvitals.kernel.plan import Plan
+    from tcpvitals.kernel.settings import Request
+    from tcpvitals.model.key import Grouping
+    from tcpvitals.model.measurement import Unit
+    from tcpvitals.model.snapshot import Counters, Distribution
+    from tcpvitals.model.totals import Totals, TotalsTable
+
+_SAMPLERS: Final = {Attach.FENTRY: "rtt_fentry", Attach.TP_BTF: "rtt_tp_btf"}
+# Iterators do nothing until they are run.  Listeners and owners are noted first, then sockets are
+# followed, and what counts comes last.
+_ITERATORS: Final = ("visit_open_files", "settle_sockets", "settle_sockets_by_pointer")
+_OPEN_FILES, _SETTLE = "visit_open_files", ("settle_sockets", "settle_sockets_by_pointer")
+_HOOKS: Final = (
+    "socket_gone",
+    "state_changed_by_call",
+    "state_changed_by_packet",
+    "synack_retransmitted",
+    "retransmitted",
+    "retransmitted_or_failed",
+    *_SAMPLERS.values(),
+)
+# struct bpf_prog_info of linux/bpf.h; kernels before 5.12 have no such field, and nothing to count.
+_PROG_INFO_BYTES: Final = 232
+_RECURSION_MISSES_AT: Final = 208
+_PAGE: Final = 4096
+
+_REMEDIES: Final = {
+    errno.ENOMEM: "lower --max-groups",
+    errno.E2BIG: "lower --max-groups",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "raise the limit of open files (fs.file-max)",
+}
+
+
+class Loaded:
+    """The loaded and attached programs of one request."""
+
+    def __init__(self, request: Request, plan: Plan) -> None:
+        """Load for a request on the terms of a plan; nothing is attached yet.
+
+        Raises:
+            TcpvitalsError: the kernel refused; nothing is left behind.
+        """
+        self._request, self._plan = request, plan
+        self._wanted = _wanted(request, plan)
+        self._links: dict[str, libbpf.Link] = {}
+        image = resources.files("tcpvitals").joinpath("bpf", plan.object_name).read_bytes()
+        with ExitStack() as undo:
+            self._object = undo.enter_context(libbpf.Object(image, "tcpvitals"))
+            self.layouts = Layouts(self._object.btf())
+            self._choose_programs()
+            self._set_up_maps()
+            self._load()
+            self._undo = undo.pop_all()
+
+    def __enter__(self) -> Self:
+        """Itself, detached at the end of the block."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Detach and unload."""
+        self._undo.close()
+
+    # --- what was loaded -----------------------------------------------------------------
+
+    def rtt_table(self, unit: Unit, idle_limit_ns: int) -> GroupTable[Counters, Distribution]:
+        """The groups with their histograms; made before `attach`, and no other table with it."""
+        shape = Shape(self._plan.slots, self._plan.shards, self._plan.sharded_slots)
+        try:
+            counters = RttCounters(self.layouts, self.map("counters"), shape, unit)
+            return GroupTable(*self._table_parts(), counters, idle_limit_ns)
+        except OSError as error:
+            raise _cannot_map(error) from error
+
+    def totals_table(self, idle_limit_ns: int) -> GroupTable[TotalsTable, Totals]:
+        """The groups with their totals; made before `attach`, and no other table with it."""
+        try:
+            counters = TotalsCounters(self.layouts, self.map("retrans_counters"), self._plan.slots)
+            return GroupTable(*self._table_parts(), counters, idle_limit_ns)
+        except OSError as error:
+            raise _cannot_map(error) from error
+
+    def _table_parts(self) -> tuple[Layouts, TableMaps, int, Grouping]:
+        maps = TableMaps(*(self.map(name) for name in ("groups", "group_places", "free_slots")))
+        return self.layouts, maps, self._plan.slots, self._request.grouping
+
+    def map(self, name: str) -> libbpf.Map:
+        """A map of the object."""
+        return self._object.map(name)
+
+    def losses(self) -> dict[str, int]:
+        """What was not counted, by reason: `recursion`, and the fields of struct losses.
+
+        Recursion: the kernel skipped a program because it would have interrupted itself.
+        """
+        record = self.layouts.struct("losses")
+        values = np.frombuffer(self.map("losses").lookup_per_cpu(bytes(4)), record)
+        return {"recursion": self._recursion()} | {
+            name: int(values[name].sum()) for name in record.names or ()
+        }
+
+    def _recursion(self) -> int:
+        """Of the programs that count, or follow what is counted.
+
+        What interrupts a system call's program is a packet, with which it has nothing to do.
+        """
+        counting = self._wanted.intersection(_HOOKS) - {"state_changed_by_call"}
+        if not self._request.needs_owner:
+            counting -= {"state_changed_by_packet"}  # costs a role, that of the port will do
+        infos = (self._object.programs[name].info(_PROG_INFO_BYTES) for name in counting)
+        return sum(struct.unpack_from("<Q", info, _RECURSION_MISSES_AT)[0] for info in infos)
+
+    # --- iterators -----------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Bring the totals of all live sockets up to date, in every network namespace."""
+        self._run(next(name for name in _SETTLE if name in self._wanted))
+
+    def visit_open_files(self) -> None:
+        """Note who listens, and whose each socket is."""
+        self._global("pass")[0] += 1
+        self._run(_OPEN_FILES)
+
+    def accepted(self) -> int:
+        """How many sockets were accepted so far, modulo 2**32: their owner is only inherited."""
+        return int(self._global("accepted")[0])
+
+    def _global(self, name: str) -> npt.NDArray[np.uint32]:
+        """A global variable of the programs, as it changes."""
+        at = self.layouts.variable_offset(".bss", name)
+        memory = mmap.mmap(self.map(".bss").fd, _PAGE)
+        return np.frombuffer(memory, np.uint32, 1, at)
+
+    def _run(self, name: str) -> None:
+        try:
+            self._links[name].run_iterator()
+        except OSError as error:
+            message = f"cannot run {name}: {error.strerror}"
+            raise ResourceError(message) from error
+
+    # --- before loading ------------------------------------------------------------------
+
+    def _choose_programs(self) -> None:
+        for name, program in self._object.programs.items():
+            program.choose(wanted=name in self._wanted)
+
+    def _set_up_maps(self) -> None:
+        plan, request = self._plan, self._request
+        unused = ["sockets_by_pointer" if plan.socket_storage else "sockets"]
+        if not request.telling:
+            unused.append("events")
+        for name in unused:
+            self.map(name).leave_out()
+        totals = plan.slots if request.counts_retransmissions else 1
+        for name, entries in (
+            ("groups", plan.slots),
+            ("counters", plan.counter_records if request.measurement else 1),
+            ("retrans_counters", totals),
+            ("group_places", plan.slots),
+            ("free_slots", plan.slots),
+            ("events", request.ring_bytes if request.telling else _PAGE),
+        ):
+            self.map(name).set_max_entries(entries)
+        settings = encode(self.layouts, request, plan)
+        at = self.layouts.variable_offset(".rodata", "settings")
+        self.map(".rodata").initial_value()[at : at + len(settings)] = settings
+
+    # --- loading and attaching -----------------------------------------------------------
+
+    def _load(self) -> None:
+        libbpf.warnings()
+        try:
+            self._object.load()
+        except OSError as error:
+            raise _load_error(error, self._object) from error
+
+    def attach(self) -> None:
+        """Attach what was loaded; the tables must be there.
+
+        Raises:
+            HookError: the kernel refused.
+        """
+        for name in _ITERATORS + _HOOKS:
+            if name in self._wanted:
+                self._attach(name)
+            if name == _ITERATORS[-1] and _OPEN_FILES in self._wanted:
+                self.visit_open_files()
+
+    def _attach(self, name: str) -> None:
+        program = self._object.programs[name]
+        try:
+            if name in _SETTLE:
+                elements = "sockets" if self._plan.socket_storage else "sockets_by_pointer"
+                link = program.attach_to_map(self.map(elements))
+            else:
+                link = program.attach()
+        except OSError as error:
+            message = f"cannot attach {name}: {error.strerror}; see tcpvitals check"
+            raise HookError(message) from error
+        self._undo.callback(link.close)
+        self._links[name] = link
+
+
+def _wanted(request: Request, plan: Plan) -> set[str]:
+    """The programs this request needs: the fewer, the less there is to pay for."""
+    wanted = set()
+    if request.measurement and plan.attach:
+        wanted.add(_SAMPLERS[plan.attach])
+    if request.needs_socket:
+        wanted.add("state_changed_by_call")
+    if request.needs_role or request.needs_owner:
+        wanted.add("state_changed_by_packet")
+    if request.totals or request.namespaces or (request.needs_socket and not plan.socket_storage):
+        wanted.add("socket_gone")
+    if request.needs_role or request.needs_owner:
+        wanted.add(_OPEN_FILES)
+    if request.totals or request.namespaces:
+        wanted.add(_SETTLE[0] if plan.socket_storage else _SETTLE[1])
+    if request.counts_retransmissions:
+        wanted.add("synack_retransmitted")
+        wanted.add("retransmitted_or_failed" if plan.shows_errors else "retransmitted")
+    return wanted
+
+
+def _cannot_map(error: OSError) -> TcpvitalsError:
+    return ResourceError(f"cannot map the counters: {error.strerror}; lower --max-groups")
+
+
+def _load_error(error: OSError, opened: libbpf.Object) -> TcpvitalsError:
+    """The error behind a failed load: a program refused, no memory, or no permission."""
+    refused = opened.refused()
+    if refused:
+        line = first_meaningful_line(refused.verifier_log)
+        path = _keep(refused.name, refused.verifier_log)
+        message = f"the kernel refused program {refused.name}: {line} (whole log: {path})"
+        return VerifierError(message)
+    if error.errno in _REMEDIES:
+        return ResourceError(f"no room in the kernel: {error.strerror}; {_REMEDIES[error.errno]}")
+    said = next(iter(libbpf.warnings()), error.strerror or "").partition("\n")[0]
+    if error.errno in (errno.EPERM, errno.EACCES):
+        return PrivilegeError(f"the kernel would not load: {said}; see tcpvitals check")
+    return VerifierError(f"the kernel would not load: {said}")
+
+
+def _keep(name: str, log: str) -> str:
+    """Write the verifier's whole log to a file of its own; where, or why not."""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", prefix=f"tcpvitals-{name}-", suffix=".log", delete=False
+        ) as file:
+            file.write(log)
+    except OSError as error:
+        return f"could not be kept: {error.strerror}"
+    return file.name

@@ -1,0 +1,92 @@
+"""The groups' histograms where the kernel half keeps them: sharded by CPU for the first slots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from tcpvitals.kernel.group_table import map_records
+from tcpvitals.model.snapshot import Counters, believable
+
+if TYPE_CHECKING:
+    from tcpvitals.kernel.btf import Layouts
+    from tcpvitals.kernel.group_table import Counts, Records, Slots
+    from tcpvitals.kernel.libbpf import Map
+    from tcpvitals.model.measurement import Unit
+
+_ALL_ONES: Final = 0xFFFF_FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How many slots there are, and how their counters are laid out; as `Plan` has it."""
+
+    slots: int
+    shards: int
+    sharded_slots: int
+
+    def starts(self, slots: Slots) -> Slots:
+        """The first record of each slot (`counters_of` in counters.h)."""
+        rest = self.sharded_slots * (self.shards - 1) + slots
+        return np.where(slots < self.sharded_slots, slots * self.shards, rest)
+
+    def end(self, slots: int) -> int:
+        """How many records the first `slots` slots have."""
+        sharded = min(slots, self.sharded_slots)
+        return sharded * self.shards + slots - sharded
+
+
+class RttCounters:
+    """The histograms of one loaded object, by slot."""
+
+    def __init__(self, layouts: Layouts, counters: Map, shape: Shape, unit: Unit) -> None:
+        """Map those that every object has."""
+        self._map, self._shape, self._unit = counters, shape, unit
+        self._record = layouts.struct("rtt_counters")
+        first = layouts.enum("slot")["SLOT_FIRST"]
+        self._records = map_records(counters, self._record, shape.end(first + 1))
+
+    def read(self, slots: Slots, ids: Counts) -> Counters:
+        """The counters of some slots, in ascending order, their shards added up."""
+        if not len(slots):
+            return Counters.empty()
+        self._map_up_to(self._shape.end(int(slots[-1]) + 1))
+        sharded = int(np.searchsorted(slots, self._shape.sharded_slots))
+        starts = self._shape.starts(slots)
+        first, rest = starts[:sharded], self._records[starts[sharded:]]
+        shards = self._records[first[:, np.newaxis] + np.arange(self._shape.shards)]
+        lows = np.concatenate([shards["min_us_complement"].max(axis=1), rest["min_us_complement"]])
+        highs = np.concatenate([shards["max_us"].max(axis=1), rest["max_us"]])
+        counters = Counters(
+            ids=ids,
+            buckets=np.concatenate([shards["buckets"].sum(axis=1), rest["buckets"]]),
+            sum_us=np.concatenate([shards["sum_us"].sum(axis=1), rest["sum_us"]]),
+            min_us=(_ALL_ONES - lows).astype(np.uint64),
+            max_us=highs.astype(np.uint64),
+        )
+        return believable(counters, self._unit)
+
+    def move_on(self, slot: int, generation: int) -> None:
+        """Programs compare the generation beside the counters with that of the socket."""
+        self._records_of(slot)["generation"] = generation
+
+    def clear(self, slot: int) -> None:
+        """Zero all but the generation, which must not look like an older one for a moment."""
+        records = self._records_of(slot)
+        for name in self._record.names or ():
+            if name != "generation":
+                records[name] = 0
+
+    def _records_of(self, slot: int) -> Records:
+        start, end = self._shape.end(slot), self._shape.end(slot + 1)
+        self._map_up_to(end)
+        return self._records[start:end]
+
+    def _map_up_to(self, end: int) -> None:
+        """Mapped memory counts as ours: map no more than was handed out, doubling as it grows."""
+        if end > len(self._records):
+            most = self._shape.end(self._shape.slots)
+            length = min(most, max(end, 2 * len(self._records)))
+            self._records = map_records(self._map, self._record, length)

@@ -1,0 +1,25 @@
+"""Lines that several texts have under what they show."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def hidden_line(groups: int) -> str:
+    """Say that there are more groups than shown; empty if there are none."""
+    if not groups:
+        return ""
+    return (
+        "... and 1 more group (--all shows it)"
+        if groups == 1
+        else f"... and {groups} more groups (--all shows them)"
+    )
+
+
+def lost_line(losses: Mapping[str, int]) -> str:
+    """Say what was lost, by reason; empty if nothing was."""
+    reasons = [f"{reason} {count}" for reason, count in losses.items() if count]
+    return f"lost: {', '.join(reasons)}" if reasons else ""

@@ -1,0 +1,137 @@
+"""Where network namespaces are found and what their counters are called; what needs no root."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tcpvitals.kernel import netns, netns_counters
+from tcpvitals.kernel.libbpf.setns import join_network_namespace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SNMP = """\
+Ip: Forwarding DefaultTTL InReceives
+Ip: 1 64 23
+Tcp: RtoAlgorithm RtoMin RtoMax MaxConn RetransSegs
+Tcp: 1 200 120000 -1 18446744073709551615
+Udp: InDatagrams
+Udp: 7
+"""
+NETSTAT = """\
+TcpExt: TCPTimeouts TCPSynRetrans
+TcpExt: 3 2
+IpExt: InOctets
+IpExt: 1234
+"""
+
+
+@pytest.fixture
+def inode() -> int:
+    """Return our namespace's inode number."""
+    return Path("/proc/self/ns/net").stat().st_ino
+
+
+@pytest.fixture
+def named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty folder of names."""
+    monkeypatch.setattr(netns, "NAMED", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def ordinary_file(tmp_path: Path) -> Iterator[int]:
+    """Return the descriptor of a file that is no namespace."""
+    fd = os.open(tmp_path / "file", os.O_CREAT | os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+def test_tcp_counters_of_snmp_are_named_as_nstat_names_them() -> None:
+    assert netns_counters.parse_counters(SNMP) == {
+        "TcpRtoAlgorithm": 1,
+        "TcpRtoMin": 200,
+        "TcpRtoMax": 120_000,
+        "TcpMaxConn": -1,
+        "TcpRetransSegs": 2**64 - 1,
+    }
+
+
+def test_tcp_counters_of_netstat_are_named_as_nstat_names_them() -> None:
+    assert netns_counters.parse_counters(NETSTAT) == {
+        "TcpExtTCPTimeouts": 3,
+        "TcpExtTCPSynRetrans": 2,
+    }
+
+
+def test_a_name_comes_before_the_processes_because_it_outlives_them(
+    named: Path, inode: int
+) -> None:
+    (named / "blue").symlink_to("/proc/self/ns/net")
+
+    first, *others = netns_counters.find_places()[inode]
+
+    assert first == named / "blue"
+    assert others
+    assert all(path.match("/proc/*/ns/net") for path in others)
+
+
+def test_a_namespace_of_many_processes_has_few_places(named: Path, inode: int) -> None:
+    for number in range(20):
+        (named / str(number)).symlink_to("/proc/self/ns/net")
+
+    assert len(netns_counters.find_places()[inode]) == 4
+
+
+def test_names_that_lead_nowhere_are_passed_over(named: Path, inode: int) -> None:
+    (named / "gone").symlink_to("/proc/0/ns/net")
+
+    found = netns_counters.find_places()
+
+    assert inode in found
+    assert named / "gone" not in {path for paths in found.values() for path in paths}
+
+
+def test_without_a_folder_of_names_processes_are_found(
+    monkeypatch: pytest.MonkeyPatch, inode: int
+) -> None:
+    monkeypatch.setattr(netns, "NAMED", Path("/nonexistent"))
+
+    assert inode in netns_counters.find_places()
+
+
+def test_to_read_no_namespace_nothing_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(netns_counters, "find_places")
+
+    assert netns_counters.read([]) == {}
+
+
+def test_a_namespace_that_is_nowhere_is_left_out() -> None:
+    assert netns_counters.read({1}) == {}
+
+
+def test_what_is_no_namespace_cannot_be_joined(ordinary_file: int) -> None:
+    with pytest.raises(OSError, match="joining a network namespace: Invalid argument") as raised:
+        join_network_namespace(ordinary_file)
+    assert raised.value.errno == errno.EINVAL
+
+
+def test_a_namespace_of_another_kind_cannot_be_joined() -> None:
+    fd = os.open("/proc/self/ns/uts", os.O_RDONLY)
+    try:
+        with pytest.raises(OSError, match="joining") as raised:
+            join_network_namespace(fd)
+    finally:
+        os.close(fd)
+    assert raised.value.errno == errno.EINVAL
+
+
+def test_a_closed_descriptor_cannot_be_joined() -> None:
+    with pytest.raises(OSError, match="joining") as raised:
+        join_network_namespace(-1)
+    assert raised.value.errno == errno.EBADF

@@ -1,0 +1,382 @@
+"""Each counter's expectation, and every reason for which the two sides may differ."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tcpvitals.model.verification import (
+    Comparison,
+    NamespaceReport,
+    Observation,
+    has_unexplained,
+    verify,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+INODE = 4026532008
+KERNEL = {
+    "RetransSegs": "TcpRetransSegs",
+    "TCPSynRetrans": "TcpExtTCPSynRetrans",
+    "TCPRetransFail": "TcpExtTCPRetransFail",
+    "TCPTimeouts": "TcpExtTCPTimeouts",
+    "TCPLossProbes": "TcpExtTCPLossProbes",
+    "TCPFastRetrans": "TcpExtTCPFastRetrans",
+    "TCPSlowStartRetrans": "TcpExtTCPSlowStartRetrans",
+    "SpuriousRtxHostQueues": "TcpExtTCPSpuriousRtxHostQueues",
+    "DeferAcceptDrop": "TcpExtTCPDeferAcceptDrop",
+}
+COMPARED = list(KERNEL)[:7]
+
+
+def kernel(**values: int) -> dict[str, int]:
+    """Return all the kernel's counters, 0 unless given."""
+    return {name: values.get(short, 0) for short, name in KERNEL.items()}
+
+
+def report(  # noqa: PLR0913 - what is not given is nothing
+    ours: Mapping[str, int],
+    now_high: Mapping[str, int] | None,
+    *,
+    before: Mapping[str, int] | None = None,
+    after: Mapping[str, int] | None = None,
+    now_low: Mapping[str, int] | None = None,
+    shows_errors: bool = True,
+    skipped: int = 0,
+) -> NamespaceReport:
+    """Return the report of a namespace that stood still while it was read, unless told."""
+    seen = Observation(
+        inode=INODE,
+        ours=ours,
+        before=before or {},
+        after=before or {} if after is None else after,
+        now_low=now_high or {} if now_low is None else now_low,
+        now_high=now_high,
+    )
+    [found] = verify([seen], shows_errors=shows_errors, skipped=skipped)
+    return found
+
+
+def compared(counter: str, found: NamespaceReport) -> Comparison:
+    """Return one counter's comparison."""
+    [one] = [one for one in found.comparisons if one.counter == counter]
+    return one
+
+
+def explanation(counter: str, found: NamespaceReport) -> str | None:
+    """Return why a counter that differs may do so; None if nobody knows."""
+    one = compared(counter, found)
+    assert one.difference
+    assert (one.status == "explained") == (one.explanation is not None)
+    return one.explanation
+
+
+# --- expectations -------------------------------------------------------------------------
+
+EVERYTHING = {
+    "segments_retransmitted": 143,
+    "segments_failed": 2,
+    "rto": 10,
+    "fast": 100,
+    "slow-start": 20,
+    "tlp": 3,
+    "syn": 4,
+    "synack": 1,
+    "other": 3,
+    "timeouts_closed_window": 1,
+}
+KERNEL_OF_EVERYTHING = kernel(
+    RetransSegs=143,
+    TCPSynRetrans=4 + 1,
+    TCPRetransFail=2,
+    TCPTimeouts=10 + 4 - 1,
+    TCPLossProbes=3,
+    TCPFastRetrans=100 + 3,
+    TCPSlowStartRetrans=20,
+)
+
+# No SYN-ACKs and no failures, each of which may be a timeout or not.
+WITHOUT_LEEWAY = (
+    {**EVERYTHING, "segments_failed": 0, "synack": 0, "syn": 5, "rto": 9},
+    {**KERNEL_OF_EVERYTHING, "TcpExtTCPRetransFail": 0},
+)
+
+
+@pytest.mark.parametrize("shows_errors", [False, True])
+def test_every_counter_is_the_sum_of_what_the_kernel_files_there(*, shows_errors: bool) -> None:
+    ours = EVERYTHING if shows_errors else {**EVERYTHING, "segments_failed": 0}
+    found = report(ours, KERNEL_OF_EVERYTHING, shows_errors=shows_errors)
+
+    sums = (143, 5, 2, 13, 3, 103, 20)
+    assert found == NamespaceReport(
+        INODE,
+        tuple(
+            Comparison(counter, value, value, 0, None, "equal")
+            for counter, value in zip(COMPARED, sums, strict=True)
+        ),
+    )
+    assert found.active
+    assert found.explained
+
+
+def test_what_the_kernel_counted_before_we_came_is_not_compared() -> None:
+    found = report(
+        {"segments_retransmitted": 5, "fast": 5},
+        kernel(RetransSegs=1005, TCPFastRetrans=505),
+        before=kernel(RetransSegs=1000, TCPFastRetrans=500),
+    )
+
+    assert compared("RetransSegs", found) == Comparison("RetransSegs", 5, 5, 0, None, "equal")
+    assert compared("TCPFastRetrans", found).kernel == 5
+
+
+def test_a_counter_that_the_kernel_lacks_is_not_compared() -> None:
+    found = report({}, {"TcpRetransSegs": 0, "TcpExtTCPTimeouts": 0})
+
+    assert [one.counter for one in found.comparisons] == ["RetransSegs", "TCPTimeouts"]
+
+
+@pytest.mark.parametrize(
+    ("counter", "more_of_us"),
+    [
+        (counter, more)
+        for counter in COMPARED
+        for more in (1, -1)
+        if (counter, more) != ("TCPLossProbes", -1)  # it may have carried new data
+    ],
+)
+def test_any_difference_without_a_reason_is_unexplained(counter: str, more_of_us: int) -> None:
+    theirs = dict(WITHOUT_LEEWAY[1])
+    theirs[KERNEL[counter]] -= more_of_us
+    found = report(WITHOUT_LEEWAY[0], theirs)
+
+    one = compared(counter, found)
+    assert (one.difference, one.explanation, one.status) == (more_of_us, None, "unexplained")
+    assert [one.counter for one in found.comparisons if one.status != "equal"] == [counter]
+    assert has_unexplained([found])
+
+
+# --- where the kernel is known to count more ----------------------------------------------
+
+
+def test_a_connection_given_up_was_a_timeout_at_which_nothing_was_sent() -> None:
+    found = report({"rto": 6, "timeouts_last": 2}, kernel(TCPTimeouts=8))
+
+    assert compared("TCPTimeouts", found).difference == -2
+    assert explanation("TCPTimeouts", found) == (
+        "2 connections given up at a timeout (tcp_write_timeout)"
+    )
+    assert explanation("TCPTimeouts", report({"timeouts_last": 2}, kernel(TCPTimeouts=3))) is None
+
+
+def test_one_of_a_kind_has_no_plural() -> None:
+    found = report({"syn": 5, "timeouts_last": 1}, kernel(TCPTimeouts=6))
+
+    assert explanation("TCPTimeouts", found) == (
+        "1 connection given up at a timeout (tcp_write_timeout)"
+    )
+
+
+def test_a_closed_window_is_a_retransmission_without_a_timeout() -> None:
+    found = report({"rto": 3, "timeouts_closed_window": 3}, kernel())
+
+    assert compared("TCPTimeouts", found) == Comparison("TCPTimeouts", 0, 0, 0, None, "equal")
+
+
+def test_a_syn_ack_sent_twice_and_never_answered_was_three_timeouts() -> None:
+    """As measured: two SYN-ACKs were sent again, and the third expiry gave the handshake up."""
+    ours = {"segments_retransmitted": 2, "synack": 2}
+    found = report(ours, kernel(RetransSegs=2, TCPSynRetrans=2, TCPTimeouts=3))
+
+    assert explanation("TCPTimeouts", found) == (
+        "2 timeouts of SYN-ACKs (tcp_syn_ack_timeout); 1 handshake given up (tcp_syn_ack_timeout)"
+    )
+
+
+def test_a_syn_ack_that_answers_a_second_syn_is_no_timeout() -> None:
+    found = report({"segments_retransmitted": 2, "synack": 2}, kernel(RetransSegs=2))
+
+    assert compared("TCPTimeouts", found) == Comparison("TCPTimeouts", 0, 0, 0, None, "equal")
+
+
+def test_deferred_accepts_time_out_without_sending() -> None:
+    found = report({}, kernel(TCPTimeouts=4, DeferAcceptDrop=1))
+
+    assert explanation("TCPTimeouts", found) == (
+        "4 timeouts of deferred accepts (tcp_syn_ack_timeout)"
+    )
+
+
+def test_a_timeouts_retransmission_may_have_failed_or_been_put_off_by_our_own_count() -> None:
+    ours = {"rto": 1, "segments_failed": 2, "attempts_put_off": 1}
+    found = report(ours, kernel(TCPTimeouts=4, TCPRetransFail=2))
+
+    assert explanation("TCPTimeouts", found) == (
+        "3 timeouts whose retransmission failed or was put off"
+    )
+    found = report(ours, kernel(TCPTimeouts=5, TCPRetransFail=2, SpuriousRtxHostQueues=9))
+    assert explanation("TCPTimeouts", found) is None
+
+
+def test_where_failures_are_silent_the_kernels_own_counts_are_the_bound() -> None:
+    theirs = kernel(TCPTimeouts=4, TCPRetransFail=2, SpuriousRtxHostQueues=1)
+    ours = {"rto": 1, "segments_retransmitted": 3}
+    found = report(ours, theirs, shows_errors=False)
+
+    assert explanation("TCPTimeouts", found) == (
+        "3 timeouts whose retransmission failed or was put off"
+    )
+    found = report(ours, {**theirs, "TcpExtTCPTimeouts": 5}, shows_errors=False)
+    assert explanation("TCPTimeouts", found) is None
+
+
+def test_a_syn_is_counted_before_it_fails() -> None:
+    ours = {"segments_retransmitted": 3, "segments_failed": 1, "syn": 2}
+    found = report(ours, kernel(RetransSegs=3, TCPSynRetrans=3, TCPRetransFail=1))
+
+    assert explanation("TCPSynRetrans", found) == "at most 1 SYN that did not leave this host"
+
+
+def test_where_failures_are_silent_they_are_what_was_retransmitted_without_any_event() -> None:
+    ours = {"segments_retransmitted": 10, "rto": 4, "synack": 1, "fast": 2}
+    found = report(ours, kernel(RetransSegs=10, TCPRetransFail=3), shows_errors=False)
+
+    assert compared("TCPRetransFail", found) == Comparison("TCPRetransFail", 3, 3, 0, None, "equal")
+
+
+@pytest.mark.parametrize(
+    ("shows_errors", "ours", "theirs"),
+    [
+        (True, {"segments_failed": 2, "attempts_put_off": 2}, kernel()),
+        (False, {"segments_retransmitted": 2}, kernel(SpuriousRtxHostQueues=2)),
+    ],
+)
+def test_a_busy_queue_is_no_failure_to_the_kernel(
+    *, shows_errors: bool, ours: dict[str, int], theirs: dict[str, int]
+) -> None:
+    found = report(ours, theirs, shows_errors=shows_errors)
+
+    assert compared("TCPRetransFail", found).difference == 2
+    assert explanation("TCPRetransFail", found) == "at most 2 refused by a busy queue (EBUSY)"
+
+
+def test_probes_that_are_no_retransmissions_carried_new_data() -> None:
+    found = report({"tlp": 1}, kernel(TCPLossProbes=3))
+
+    assert explanation("TCPLossProbes", found) == "2 probes with new data (tcp_send_loss_probe)"
+
+
+# --- where one side was read a moment earlier ---------------------------------------------
+
+
+def test_what_moved_while_reading_may_be_in_either() -> None:
+    theirs = kernel(RetransSegs=100)
+    for ours in (95, 105):
+        found = report(
+            {"segments_retransmitted": ours, "fast": ours},
+            {**theirs, "TcpExtTCPFastRetrans": ours},
+            now_low=kernel(RetransSegs=95, TCPFastRetrans=ours),
+        )
+        assert explanation("RetransSegs", found) == "moved while reading: at most 5"
+
+
+def test_more_than_moved_while_reading_is_unexplained() -> None:
+    found = report(
+        {"segments_retransmitted": 94}, kernel(RetransSegs=100), now_low=kernel(RetransSegs=95)
+    )
+
+    assert explanation("RetransSegs", found) is None
+
+
+def test_what_was_counted_before_all_programs_were_attached_is_named() -> None:
+    found = report(
+        {"segments_retransmitted": 6},
+        kernel(RetransSegs=18),
+        before=kernel(RetransSegs=10),
+        after=kernel(RetransSegs=12),
+    )
+
+    assert explanation("RetransSegs", found) == "before all programs were attached: at most 2"
+
+
+def test_skipped_runs_are_a_bound_in_runs() -> None:
+    found = report({"rto": 7, "segments_retransmitted": 7}, kernel(TCPTimeouts=9), skipped=2)
+
+    assert explanation("TCPTimeouts", found) == "runs that the kernel skipped: at most 2"
+
+
+def test_a_skipped_run_may_have_been_about_many_segments() -> None:
+    """The socket's own counter tells how many: 40 segments were sent again in no event we saw."""
+    ours = {"segments_retransmitted": 50, "fast": 10}
+    found = report(ours, kernel(RetransSegs=50, TCPFastRetrans=50), skipped=1)
+
+    assert explanation("TCPFastRetrans", found) == "runs that the kernel skipped: at most 40"
+    assert explanation("TCPFastRetrans", report(ours, kernel(TCPFastRetrans=50))) is None
+
+
+def test_silent_failures_are_read_together_with_what_was_retransmitted() -> None:
+    """One was added to our total, and its event came after we had read."""
+    found = report(
+        {"segments_retransmitted": 5, "fast": 4},
+        kernel(RetransSegs=5, TCPFastRetrans=4),
+        now_low=kernel(RetransSegs=4, TCPFastRetrans=4),
+        shows_errors=False,
+    )
+
+    assert explanation("TCPRetransFail", found) == "moved while reading: at most 1"
+
+
+def test_reasons_are_named_until_they_are_enough() -> None:
+    found = report(
+        {"rto": 1, "timeouts_last": 2},
+        kernel(TCPTimeouts=10),
+        before=kernel(TCPTimeouts=2),
+        after=kernel(TCPTimeouts=5),
+        now_low=kernel(TCPTimeouts=9),
+        skipped=1,
+    )
+
+    assert compared("TCPTimeouts", found).difference == -7
+    assert explanation("TCPTimeouts", found) == (
+        "2 connections given up at a timeout (tcp_write_timeout); "
+        "moved while reading: at most 1; "
+        "before all programs were attached: at most 3; "
+        "runs that the kernel skipped: at most 1"
+    )
+
+
+# --- namespaces ---------------------------------------------------------------------------
+
+
+def test_a_namespace_that_was_born_later_is_compared_from_its_beginning() -> None:
+    found = report({"segments_retransmitted": 3}, kernel(RetransSegs=3), before={}, after={})
+
+    assert compared("RetransSegs", found).status == "equal"
+
+
+def test_a_namespace_that_is_gone_is_no_failure() -> None:
+    found = report({"segments_retransmitted": 3}, None)
+
+    assert found == NamespaceReport(INODE, (), gone=True)
+    assert found.active
+    assert not has_unexplained([found])
+
+
+def test_a_namespace_that_is_gone_and_where_nothing_happened_is_left_out() -> None:
+    seen = Observation(inode=INODE, ours={"rto": 0}, before={}, after={}, now_low={}, now_high=None)
+
+    assert verify([seen], shows_errors=True, skipped=0) == []
+
+
+def test_a_namespace_where_neither_counted_is_idle() -> None:
+    assert not report({"segments_sent": 100}, kernel()).active
+
+
+def test_activity_of_the_kernel_alone_is_activity() -> None:
+    found = report({}, kernel(TCPFastRetrans=1))
+
+    assert found.active
+    assert has_unexplained([report({}, kernel()), found])
