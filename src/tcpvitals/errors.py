@@ -19,6 +19,12 @@ class UsageError(TcpvitalsError):
     exit_code = 2
 
 
+class UnexplainedError(TcpvitalsError):
+    """`--verify` found a difference from the kernel's counters that nothing explains."""
+
+    exit_code = 3
+
+
 class OutputError(TcpvitalsError):
     """Standard output could not be written, a full disk for instance."""
 

@@ -78,10 +78,16 @@ def test_no_container_is_made_up(path: str) -> None:
         (f"{BURSTABLE}/cri-containerd-{ID}.scope", UID),
         (BURSTABLE, UID),
         (f"/kubepods.slice/kubepods-pod{SLICE_UID}.slice/crio-{ID}.scope", UID),
-        (f"/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{STATIC}.slice", STATIC),
+        (
+            f"/kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{STATIC}.slice",
+            STATIC,
+        ),
         (f"/kubepods/burstable/pod{UID}/{ID}", UID),
         (f"/kubepods/pod{UID}", UID),
-        (f"/system.slice/containerd.service/kubepods-pod{SLICE_UID}.slice:cri-containerd:{ID}", UID),
+        (
+            f"/system.slice/containerd.service/kubepods-pod{SLICE_UID}.slice:cri-containerd:{ID}",
+            UID,
+        ),
         (f"{IN_KIND}/kubelet-kubepods-besteffort-pod{SLICE_UID}.slice", UID),
     ],
 )

@@ -24,7 +24,9 @@ NONE_LOST = {"events": 0}
 ALL_BYTES = bytes(range(1, 256))
 HOSTILE = st.one_of(
     st.binary(max_size=16),
-    st.sampled_from([b"\x1b[31mred\x1b[0m", b"\x1b]0;title\x07", "\u202eevil".encode(), b"a\nb\rc"]),
+    st.sampled_from(
+        [b"\x1b[31mred\x1b[0m", b"\x1b]0;title\x07", "\u202eevil".encode(), b"a\nb\rc"]
+    ),
 )
 """Names that a process may give itself."""
 

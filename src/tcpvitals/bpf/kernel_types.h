@@ -18,6 +18,9 @@
 #define TCP_LAST_ACK 9
 #define TCP_LISTEN 10
 
+/* include/net/sock.h: enum sock_flags */
+#define SOCK_DEAD_FLAG 1
+
 /* include/net/tcp.h */
 #define TCPHDR_SYN 0x02
 
@@ -79,6 +82,7 @@ struct sock_common {
 	__u16 skc_num;
 	unsigned short skc_family;
 	volatile unsigned char skc_state;
+	unsigned long skc_flags;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;

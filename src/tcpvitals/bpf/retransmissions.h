@@ -80,6 +80,14 @@ static __always_inline bool is_counted(struct tcp_sock *tp, struct socket_state 
 	return now != before;
 }
 
+/* tcp_retransmit_timer's own condition, with which it counts no timeout. */
+static __always_inline bool is_window_closed(struct sock *sk, struct tcp_sock *tp,
+                                             const struct resend *resend)
+{
+	return resend->cause == CAUSE_RTO && !resend->error && !tp->snd_wnd &&
+	       !(sk->__sk_common.skc_flags & SOCK_DEAD_FLAG);
+}
+
 /* A socket that we see for the first time: what it does now is to count. */
 static __always_inline void begin_with(struct sock *sk, struct socket_state *state,
                                        const struct resend *resend)
@@ -107,6 +115,8 @@ static __always_inline void add_resend(struct retrans_counters *to, const struct
 		__sync_fetch_and_add(&to->segments_failed, resend->segments);
 	else
 		__sync_fetch_and_add(&to->by_cause[cause], resend->segments);
+	if (resend->error == EBUSY) /* counted as retransmitted, but not as failed */
+		__sync_fetch_and_add(&to->attempts_put_off, 1);
 	if (!resend->bytes)
 		__sync_fetch_and_add(&to->segments_control, resend->segments);
 	if (resend->closed_window)
@@ -199,7 +209,7 @@ static __always_inline int on_retransmission(struct sock *sk, struct sk_buff *sk
 	read_skb(skb, &resend);
 	resend.cause = cause_of(tp, sk->__sk_common.skc_state, resend.flags);
 	resend.put_off = !is_counted(tp, state, &resend);
-	resend.closed_window = resend.cause == CAUSE_RTO && !tp->snd_wnd;
+	resend.closed_window = is_window_closed(sk, tp, &resend);
 	if (!resend.put_off)
 		begin_with(sk, state, &resend);
 	if (state)

@@ -167,9 +167,12 @@ static __always_inline void settle_step(struct sock *sk, struct socket_state *st
 		add_step(to, &step);
 }
 
+/* Up to the end of a handshake, total_retrans holds SYN-ACKs, which are counted one by one. */
 static __noinline int settle(struct sock *sk, struct socket_state *state)
 {
 	if (!settings.count_totals && !settings.count_namespaces)
+		return 0;
+	if (sk->__sk_common.skc_state == TCP_SYN_RECV)
 		return 0;
 	if (state->accounted_known)
 		settle_step(sk, state, true);

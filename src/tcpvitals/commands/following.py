@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, Protocol
 
-from tcpvitals.commands.moments import Schedule
 from tcpvitals.commands.naming import Naming
 from tcpvitals.commands.output import output_errors
 from tcpvitals.sources.live import boot_time_ns
@@ -13,6 +12,7 @@ from tcpvitals.sources.live import boot_time_ns
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from tcpvitals.commands.moments import Schedule
     from tcpvitals.commands.stopping import StopRequest
     from tcpvitals.model.event import Event
     from tcpvitals.model.names import Names

@@ -43,7 +43,7 @@ class Naming:
         return self._names
 
     def _read(self) -> None:
-        """What has gone since the last time stays once more: its last events are yet to be shown."""
+        """What has gone since stays once more: its last events are yet to be shown."""
         before, self._current = self._current, Names(netns.names(), cgroups.paths())
         self._names = Names(
             {**before.netns, **self._current.netns}, {**before.cgroups, **self._current.cgroups}

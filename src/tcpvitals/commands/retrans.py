@@ -57,7 +57,7 @@ def _run(options: RetransOptions, stream: TextIO) -> int:
         verifier.before_attaching()
     with LiveSockets(request, plan, options.idle_s) as live:
         if options.verify:
-            verifier.after_attaching(live)
+            verifier.after_attaching()
         if options.grouping is None:
             tell(live, options, verifier, stop, stream)
         else:

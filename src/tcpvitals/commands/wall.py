@@ -15,7 +15,7 @@ _NS: Final = 1_000_000_000
 
 
 def wall_clock() -> Callable[[int], dt.datetime]:
-    """Return what turns boot time (ns) into local time; clocks that are set later do not move it."""
+    """Return what turns boot time (ns) into local time; setting the clock later moves nothing."""
     offset_ns = time.time_ns() - boot_time_ns()
 
     def wall(boot_ns: int) -> dt.datetime:

@@ -46,10 +46,10 @@ class _Sum(Protocol):
 
 
 _Total = TypeVar("_Total", bound=_Sum)
-_TotalOut = TypeVar("_TotalOut", bound=_Sum, covariant=True)
+_Total_co = TypeVar("_Total_co", bound=_Sum, covariant=True)
 
 
-class Figures(Protocol[_TotalOut]):
+class Figures(Protocol[_Total_co]):
     """What each of some groups counted."""
 
     @property
@@ -57,19 +57,19 @@ class Figures(Protocol[_TotalOut]):
         """How much, for telling who is idle."""
         ...
 
-    def total(self) -> _TotalOut:
+    def total(self) -> _Total_co:
         """All of them in one."""
         ...
 
 
 _Figures = TypeVar("_Figures", bound=Figures[Any])
-_FiguresOut = TypeVar("_FiguresOut", bound=Figures[Any], covariant=True)
+_Figures_co = TypeVar("_Figures_co", bound=Figures[Any], covariant=True)
 
 
-class Store(Protocol[_FiguresOut]):
+class Store(Protocol[_Figures_co]):
     """Where the groups' counters are."""
 
-    def read(self, slots: Slots, ids: Counts) -> _FiguresOut:
+    def read(self, slots: Slots, ids: Counts) -> _Figures_co:
         """The figures of some slots, in ascending order, as the groups `ids`."""
         ...
 

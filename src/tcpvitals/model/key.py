@@ -52,7 +52,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """The process that owns a socket; `comm` is what it calls itself, as it stands in the kernel."""
+    """The process that owns a socket; `comm` is what it calls itself, as the kernel has it."""
 
     pid: int
     comm: bytes

@@ -205,9 +205,8 @@ def _expect_timeouts(view: _View) -> _Expectation:
     deferred = view.grown(_TIMEOUTS) if view.grown(_DEFERRED) > 0 else 0
     unsent = view.failed + view.put_off
     return _Expectation(
-        view.ours(Cause.RTO, Cause.SYN) - view.ours("timeouts_closed_window"),
+        view.ours(Cause.RTO, Cause.SYN, "timeouts_synack") - view.ours("timeouts_closed_window"),
         more=(
-            _Allowance(synacks, "{n} timeout{s} of SYN-ACKs (tcp_syn_ack_timeout)"),
             _Allowance(
                 view.ours("timeouts_last"),
                 "{n} connection{s} given up at a timeout (tcp_write_timeout)",

@@ -92,6 +92,7 @@ class LiveSockets:
         Raises:
             TcpvitalsError: it cannot be done here.
         """
+        self.shows_errors = plan.shows_errors
         with ExitStack() as undo:
             self._loaded = undo.enter_context(Loaded(request, plan))
             self._table = self._loaded.totals_table(round(idle_s * _NS))
