@@ -66,7 +66,9 @@ def attach(request: pytest.FixtureRequest, facts: HostFacts) -> Attach:
 @pytest.fixture(scope="session")
 def any_attach(facts: HostFacts) -> Attach:
     """The hook that is used unless another is asked for."""
-    return make_plan(facts, None, 1).attach
+    attach = make_plan(facts, None, 1).attach
+    assert attach
+    return attach
 
 
 @pytest.fixture(scope="module")

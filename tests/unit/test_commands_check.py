@@ -99,7 +99,8 @@ def test_on_an_old_kernel_it_says_what_will_be_used_instead(
     old = (Question.FENTRY, Question.SOCKET_STORAGE, Question.ATOMICS)
     _, shown = run(host(*((question, Fact(Answer.NO, "refused")) for question in old)))
     assert shown.splitlines()[-1] == (
-        "tcpvitals can run here, and will use tp_btf/tcp_probe, a hash by socket, tcpvitals.v2.bpf.o."
+        "tcpvitals can run here, and will use tp_btf/tcp_probe, a hash by socket, "
+        "tcpvitals.v2.bpf.o."
     )
 
 

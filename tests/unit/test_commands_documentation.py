@@ -47,7 +47,9 @@ def test_every_way_to_fail_has_a_status_of_its_own() -> None:
     assert statuses().isdisjoint(OTHER_STATUSES)
 
 
-@pytest.mark.parametrize(("command", "at_least"), [("rtt", 30), ("check", 2)])
+@pytest.mark.parametrize(
+    ("command", "at_least"), [("rtt", 30), ("retrans", 22), ("states", 14), ("check", 2)]
+)
 def test_every_option_is_in_the_documentation(
     command: str, at_least: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -60,6 +62,8 @@ def test_every_option_is_in_the_documentation(
 
 def test_no_option_is_documented_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None:
     text = (ROOT / "docs/commands.md").read_text()
-    known = options("rtt", capsys) | options("check", capsys) | {"--version"}
+    known = {"--version"}.union(
+        *(options(c, capsys) for c in ("rtt", "retrans", "states", "check"))
+    )
     documented = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text))
     assert documented - known == set()

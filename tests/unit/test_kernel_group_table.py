@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,17 +17,20 @@ from test_kernel_group_madeup import (
 )
 from test_kernel_madeup import layouts
 
-from tcpvitals.kernel.group_table import Reading
 from tcpvitals.kernel.rtt_counters import Shape
-from tcpvitals.model.names import Names
 from tcpvitals.model.histogram import bucket_index
 from tcpvitals.model.key import Grouping, GroupKey
+from tcpvitals.model.names import Names
+
+if TYPE_CHECKING:
+    from tcpvitals.kernel.group_table import Reading
+    from tcpvitals.model.snapshot import Counters, Distribution
 
 RECORD_BYTES = layouts().struct("rtt_counters").itemsize
 PAGE = 4096
 
 
-def ports(reading: Reading) -> list[int | None]:
+def ports(reading: Reading[Counters, Distribution]) -> list[int | None]:
     """Return the groups' ports, in the order of their slots."""
     return [key.lport for key in reading.keys]
 

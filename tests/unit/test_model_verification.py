@@ -191,9 +191,7 @@ def test_a_syn_ack_sent_twice_and_never_answered_was_three_timeouts() -> None:
     ours = {"segments_retransmitted": 2, "synack": 2, "timeouts_synack": 2}
     found = report(ours, kernel(RetransSegs=2, TCPSynRetrans=2, TCPTimeouts=3))
 
-    assert explanation("TCPTimeouts", found) == (
-        "1 handshake given up (tcp_syn_ack_timeout)"
-    )
+    assert explanation("TCPTimeouts", found) == ("1 handshake given up (tcp_syn_ack_timeout)")
 
 
 def test_a_syn_ack_that_answers_a_second_syn_is_no_timeout() -> None:

@@ -82,7 +82,7 @@ def first_print(of: Snapshot, netns_names: Mapping[int, str] | None = None) -> P
 
 def second_print(earlier: Snapshot, later: Snapshot, *, delta: bool) -> Print:
     """Return the print of a second snapshot."""
-    return Print(NOON, later.since_start(0), between(later, earlier), delta, {})
+    return Print(NOON, later.since_start(0), between(later, earlier), delta, Names())
 
 
 def written(make_sink: Callable[..., Sink], *prints: Print) -> str:

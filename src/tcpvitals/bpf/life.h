@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
-/* A socket's life as its TCP state tells it: role, owner, the beginning and the end of its totals, and
- * how long each state took. */
+/* A socket's life as its TCP state tells it: role, owner, the beginning and the end of its totals,
+ * and how long each state took. */
 #ifndef TCPVITALS_LIFE_H
 #define TCPVITALS_LIFE_H
 
@@ -36,13 +36,14 @@ static __always_inline void on_request_answered(struct socket_state *state)
 	*state = (struct socket_state){.role = ROLE_SERVER, .accounted_known = 1, .owner = owner};
 }
 
-/* Where no state could be copied (before 5.11, or a listener that nobody knew), the port's will do. */
+/* Where no state could be copied (before 5.11, or a listener that nobody knew), the port's will do.
+ */
 static __always_inline void inherit_owner(struct sock *sk, struct socket_state *state)
 {
 	struct listening *listening;
 	struct endpoints ends = {};
 
-	if (!settings.need_owner || state->owner.tgid)
+	if (state->owner.tgid)
 		return;
 	read_endpoints(&sk->__sk_common, &ends, true);
 	listening = listening_at(&ends);
@@ -69,8 +70,8 @@ static __always_inline void on_accept(struct sock *sk, struct socket_state *stat
 	state->accounted_known = 1;
 }
 
-/* Only close() and shutdown() do this, in the process that calls them: with a listener's children it
- * is the first that we see of the one that accepted. */
+/* Only close() and shutdown() do this, in the process that calls them: with a listener's children
+ * it is the first that we see of the one that accepted. */
 static __always_inline bool is_closed_by_process(int old_state, int new_state)
 {
 	return new_state == TCP_LAST_ACK ||
@@ -136,8 +137,8 @@ static __noinline int emit_state(struct sock *sk, const struct socket_state *sta
 	return 0;
 }
 
-/* The time in the old state, 0 if unknown.  It is remembered before any filter has its say: a socket
- * gets its port only after its first change. */
+/* The time in the old state, 0 if unknown.  It is remembered before any filter has its say: a
+ * socket gets its port only after its first change. */
 static __always_inline __u64 next_state(struct socket_state *state, int new_state)
 {
 	__u64 now = bpf_ktime_get_boot_ns();

@@ -17,7 +17,7 @@ enum bpf_func_id___open_files {
 	BPF_FUNC_sock_from_file___open_files = 1,
 };
 
-#define HAVE_SOCK_FROM_FILE                                        \
+#define HAVE_SOCK_FROM_FILE                                       \
 	bpf_core_enum_value_exists(enum bpf_func_id___open_files, \
 	                           BPF_FUNC_sock_from_file___open_files)
 
@@ -45,7 +45,8 @@ static __always_inline void note_owner(struct sock *sk, const struct owner *owne
 	set_owner(state, owner);
 }
 
-/* bpf_skc_to_tcp_sock tells TCP from the rest: a listening Unix socket has the same state number. */
+/* bpf_skc_to_tcp_sock tells TCP from the rest: a listening Unix socket has the same state number.
+ */
 static __always_inline void note_file(struct file *file, const struct owner *owner)
 {
 	struct socket *socket = bpf_sock_from_file(file);

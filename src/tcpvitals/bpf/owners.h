@@ -14,7 +14,7 @@ enum bpf_func_id___owners {
 };
 
 /* With 5.11; its pointer is read directly, which lockdown allows. */
-#define HAVE_CURRENT_TASK_BTF                                  \
+#define HAVE_CURRENT_TASK_BTF                                 \
 	bpf_core_enum_value_exists(enum bpf_func_id___owners, \
 	                           BPF_FUNC_get_current_task_btf___owners)
 

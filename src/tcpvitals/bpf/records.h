@@ -46,8 +46,9 @@ enum cause {
 
 /* What could not be counted, for each CPU; user space shows each field by its name. */
 struct losses {
-	/* A socket could get no state of its own: its samples of `rtt` or `inflation` cannot be told
-	 * apart from ones already counted, and its totals start anew at every retransmission. */
+	/* A socket could get no state of its own: its samples of `rtt` or `inflation` cannot be
+	 * told apart from ones already counted, and its totals start anew at every retransmission.
+	 */
 	__u64 socket_state;
 	/* Events for which the ring had no room. */
 	__u64 events;
@@ -160,7 +161,8 @@ struct retrans_counters {
 	__u64 attempts_put_off;     /* not counted by the kernel: still in this host's queue */
 	__u64 timeouts_last;        /* connections given up at a timeout */
 	__u64 timeouts_closed_window;
-	__u64 timeouts_synack; /* SYN-ACKs sent again by the timer, and not because of another SYN */
+	__u64 timeouts_synack;  /* SYN-ACKs sent again by the timer, and not because of another SYN
+	                         */
 	__u64 by_cause[CAUSES]; /* segments, without the failed ones */
 };
 

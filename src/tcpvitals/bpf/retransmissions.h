@@ -12,8 +12,8 @@ struct data_start {
 	__u32 padding;
 };
 
-/* How often the data that begins at a sequence number was sent again.  A guess where it is full:
- * the longest unused is forgotten. */
+/* How often the data that begins at a sequence number was sent again; where it is full, the longest
+ * unused is forgotten. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
@@ -147,8 +147,8 @@ static __always_inline __u32 next_attempt(struct sock *sk, __u32 seq)
 }
 
 static __noinline int emit_resend(struct sock *sk, struct tcp_sock *tp,
-                                        const struct socket_state *state,
-                                        const struct endpoints *ends, const struct resend *resend)
+                                  const struct socket_state *state, const struct endpoints *ends,
+                                  const struct resend *resend)
 {
 	struct retransmission *record = reserve_event(sizeof(*record));
 
@@ -236,8 +236,7 @@ static __always_inline __u32 request_slot(struct sock *sk, const struct socket_s
 }
 
 static __noinline int emit_synack(struct sock *sk, struct request_sock *request,
-                                        const struct socket_state *state,
-                                        const struct endpoints *ends)
+                                  const struct socket_state *state, const struct endpoints *ends)
 {
 	struct retransmission *record = reserve_event(sizeof(*record));
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
 /* A histogram of round-trip times for each group of sockets, one sample at a received segment.
  *
- * Taken at the top of tcp_rcv_established, before the segment's ACK is looked at: what is read is what
- * the ACK before it left. */
+ * Taken at the top of tcp_rcv_established, before the segment's ACK is looked at: what is read is
+ * what the ACK before it left. */
 #ifndef TCPVITALS_RTT_H
 #define TCPVITALS_RTT_H
 

@@ -27,8 +27,9 @@ int BPF_PROG(rtt_tp_btf, struct sock *sk)
 	return on_segment(sk);
 }
 
-/* From 6.2 on the kernel skips a program that would interrupt itself.  Packets interrupt system calls:
- * what a call does has a program of its own, so that neither makes the kernel skip the other. */
+/* From 6.2 on the kernel skips a program that would interrupt itself.  Packets interrupt system
+ * calls: what a call does has a program of its own, so that neither makes the kernel skip the
+ * other. */
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(state_changed_by_call, struct sock *sk, int old_state, int new_state)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
 /* What was sent and sent again, from the kernel's own counters of each socket.
  *
- * A socket remembers what of its counters is already in the totals, and whoever looks at it next adds
- * the rest: a retransmission, the synchronising iterator, its close.  The others hold the socket, but
- * the iterator may meet any of them: each exchanges what is remembered for what it has read, and adds
- * the difference, so that all steps together are what the last one read, whatever their order.  A step
- * back, when the iterator comes last with what it read first, is made good by the next; and after the
- * close, when there is no next, by the iterator itself. */
+ * A socket remembers what of its counters is already in the totals, and whoever looks at it next
+ * adds the rest: a retransmission, the synchronising iterator, its close.  The others hold the
+ * socket, but the iterator may meet any of them: each exchanges what is remembered for what it has
+ * read, and adds the difference, so that all steps together are what the last one read, whatever
+ * their order.  A step back, when the iterator comes last with what it read first, is made good by
+ * the next; and after the close, when there is no next, by the iterator itself. */
 #ifndef TCPVITALS_TOTALS_H
 #define TCPVITALS_TOTALS_H
 
@@ -35,11 +35,11 @@ struct {
 #if __BPF_CPU_VERSION__ >= 3
 #define EXCHANGE(at, value) __sync_lock_test_and_set(at, value)
 #else
-#define EXCHANGE(at, value)                                  \
-	({                                                   \
+#define EXCHANGE(at, value)                                             \
+	({                                                              \
 		typeof(value) before = *(volatile typeof(value) *)(at); \
-		*(volatile typeof(value) *)(at) = (value);   \
-		before;                                      \
+		*(volatile typeof(value) *)(at) = (value);              \
+		before;                                                 \
 	})
 #endif
 
@@ -181,7 +181,8 @@ static __noinline int settle(struct sock *sk, struct socket_state *state)
 	return 0;
 }
 
-/* What has closed is settled, and its counters may be on their way back to 0 for a new connection. */
+/* What has closed is settled, and its counters may be on their way back to 0 for a new connection.
+ */
 static __always_inline bool may_settle(const struct socket_state *state)
 {
 	return state->accounted_known && !state->closed;
@@ -201,8 +202,8 @@ int settle_sockets(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return 0;
 }
 
-/* For kernels whose tracing programs cannot use sk_storage.  The socket may be gone while we look, and
- * another one in its place: one that is closed is left alone. */
+/* For kernels whose tracing programs cannot use sk_storage.  The socket may be gone while we look,
+ * and another one in its place: one that is closed is left alone. */
 SEC("iter/bpf_map_elem")
 int settle_sockets_by_pointer(struct bpf_iter__bpf_map_elem *ctx)
 {

@@ -45,6 +45,8 @@ class Follower:
         self, stop: StopRequest, schedule: Schedule, at_each: Callable[[], None] = lambda: None
     ) -> None:
         """Until the end or a signal; `at_each` is called at every deadline and at the end."""
+        with output_errors():
+            self._sink.show([], self._naming.names(), {})  # the headings
         stopped = False
         while not stopped and time.monotonic() < schedule.end:
             until = min(time.monotonic() + _IDLE_S, schedule.due)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tcpvitals.sinks.remarks import hidden_line, lost_line
+
 if TYPE_CHECKING:
     from tcpvitals.model.report import Print
     from tcpvitals.model.snapshot import Interval
@@ -14,10 +16,10 @@ def notes(print_: Print, hidden: int) -> list[str]:
     shown = print_.shown
     lines = [
         _nothing(print_),
-        _hidden(hidden),
+        hidden_line(hidden),
         _other(shown),
         _retired(shown),
-        _lost(shown),
+        lost_line(shown.losses),
     ]
     return [line for line in lines if line]
 
@@ -26,16 +28,6 @@ def _nothing(print_: Print) -> str:
     if not print_.cumulative.total().count:
         return "no samples yet"
     return "" if print_.shown.total().count else "no samples in this interval"
-
-
-def _hidden(groups: int) -> str:
-    if not groups:
-        return ""
-    return (
-        "... and 1 more group (--all shows it)"
-        if groups == 1
-        else f"... and {groups} more groups (--all shows them)"
-    )
 
 
 def _other(shown: Interval) -> str:
@@ -51,8 +43,3 @@ def _other(shown: Interval) -> str:
 def _retired(shown: Interval) -> str:
     count = shown.retired.count
     return f"retired: {count} samples of groups that have long been idle" if count else ""
-
-
-def _lost(shown: Interval) -> str:
-    reasons = [f"{reason} {count}" for reason, count in shown.losses.items() if count]
-    return f"lost: {', '.join(reasons)}" if reasons else ""

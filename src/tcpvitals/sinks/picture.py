@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tcpvitals.model.histogram import fold_log2
+from tcpvitals.sinks.cells import shortened
 from tcpvitals.sinks.figures import human
 from tcpvitals.sinks.sparkline import Axis
 
@@ -20,7 +21,6 @@ _TIME_WIDTH = len("12.3 ms")
 _LEAST_COUNT_WIDTH = len("count")
 _LEAST_KEY_WIDTH = len("255.255.255.255")
 _CELLS = (8, 4, 2, 1)
-_ELLIPSIS = "…"
 
 _PLAIN, _RED, _GREEN, _YELLOW = "\x1b[0m", "\x1b[31m", "\x1b[32m", "\x1b[33m"
 # A path within one city stays below 10 ms, one within a continent below 100 ms.
@@ -62,7 +62,7 @@ class _Layout:
 
     def line(self, row: _Row) -> str:
         """Lay out one line; in a terminal too narrow for the figures it is cut, without colour."""
-        cells = [f"{_shortened(row.title, self.key):<{self.key}}"]
+        cells = [f"{shortened(row.title, self.key):<{self.key}}"]
         if self.axis:
             cells.append(f"{row.picture:<{self.axis.width}}")
         cells += [f"{row.p50:>{_TIME_WIDTH}}", f"{row.p99:>{_TIME_WIDTH}}"]
@@ -95,15 +95,6 @@ def picture(  # noqa: PLR0913 - the axis and the widths need all rows at once
         tint = _color(p99) if color else ""
         lines.append(_Row(title, drawn, human(p50), human(p99), count, tint))
     return [layout.line(line) for line in lines]
-
-
-def _shortened(title: str, width: int) -> str:
-    """Cut out the middle: addresses of one network differ at the end."""
-    if len(title) <= width:
-        return title
-    head = width // 2
-    tail = width - head - 1
-    return f"{title[:head]}{_ELLIPSIS}{title[len(title) - tail :]}"
 
 
 def _color(p99_us: float) -> str:

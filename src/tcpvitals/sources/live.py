@@ -28,8 +28,8 @@ _NS: Final = 1_000_000_000
 # So many events are decoded and shown at a time, a third of a second's work: signals and prints
 # wait no longer.
 _BATCH: Final = 32_768
-# Half a second, or fifty times what the last search took.
-_OWNERS_EVERY_NS: Final = _NS // 2
+_NEW_OWNERS_NS: Final = _NS // 2
+_OWNERS_NS: Final = 10 * _NS
 _OWNERS_SHARE: Final = 50
 
 
@@ -102,8 +102,8 @@ class LiveSockets:
                 undo.callback(self._ring.close)
             self._loaded.attach()
             self._undo = undo.pop_all()
-        self._owners_of, self._next_owners_ns = 0, 0
         self.start_ns = boot_time_ns()
+        self._owners_of, self._owners_ns, self._owners_took_ns = 0, self.start_ns, 0
 
     def _open_ring(self) -> libbpf.Ring:
         try:
@@ -136,16 +136,17 @@ class LiveSockets:
     def find_owners(self) -> None:
         """Look through all tasks' open files for whose each new socket is.
 
-        Nothing is done while there are no new ones, nor so often that it would take more than a
-        fiftieth of the time.
+        At most every half second where connections were accepted, every ten seconds for what was
+        handed on otherwise, and never so often that it would take more than a fiftieth of the time.
         """
         accepted, now_ns = self._loaded.accepted(), boot_time_ns()
-        if accepted == self._owners_of or now_ns < self._next_owners_ns:
+        since_ns = now_ns - self._owners_ns
+        least_ns = _OWNERS_NS if accepted == self._owners_of else _NEW_OWNERS_NS
+        if since_ns < max(least_ns, _OWNERS_SHARE * self._owners_took_ns):
             return
         self._loaded.visit_open_files()
-        took_ns = boot_time_ns() - now_ns
-        self._owners_of = accepted
-        self._next_owners_ns = now_ns + max(_OWNERS_EVERY_NS, _OWNERS_SHARE * took_ns)
+        self._owners_of, self._owners_ns = accepted, now_ns
+        self._owners_took_ns = boot_time_ns() - now_ns
 
     def totals(self) -> TotalsSnapshot:
         """All totals at this moment, live sockets included."""
