@@ -7,6 +7,7 @@ ends, and kernel.bpf_stats_enabled is never written to.
 
 from __future__ import annotations
 
+import ctypes as c
 import os
 import re
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # enum bpf_stats_type of linux/bpf.h
 _RUN_TIME: Final = 0
+# Where struct bpf_prog_info has the name.
+_INFO_BYTES, _NAME_AT, _NAME_BYTES = 232, 64, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,13 @@ def runs_of(program: int) -> Runs:
     text = Path(f"/proc/self/fdinfo/{program}").read_text()
     values = dict(re.findall(r"^(run_\w+):\s*(\d+)$", text, re.MULTILINE))
     return Runs(int(values["run_cnt"]), int(values["run_time_ns"]))
+
+
+def name_of(program: int) -> str:
+    """Its name, of which the kernel keeps 15 characters."""
+    buffer, length = c.create_string_buffer(_INFO_BYTES), c.c_uint32(_INFO_BYTES)
+    library().bpf_obj_get_info_by_fd(program, buffer, c.byref(length))
+    return buffer.raw[_NAME_AT : _NAME_AT + _NAME_BYTES].partition(b"\0")[0].decode()
 
 
 def held_programs() -> set[int]:

@@ -18,9 +18,10 @@ _TYPES: Final = _HERE.parent / "src" / "tcpvitals" / "bpf"
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What was compiled: two BPF objects' bytes, and the path of a program."""
+    """What was compiled: BPF objects' bytes, and the path of a program."""
 
     seed: bytes
+    classic: bytes
     empty: bytes
     pingpong: Path
 
@@ -33,7 +34,7 @@ def build(into: Path) -> Built:
     """
     pingpong = into / "pingpong"
     _run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", pingpong, _HERE / "pingpong.c"])
-    return Built(_bpf("seed", into), _bpf("empty", into), pingpong)
+    return Built(_bpf("seed", into), _bpf("classic", into), _bpf("empty", into), pingpong)
 
 
 def _bpf(name: str, into: Path) -> bytes:

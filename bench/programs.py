@@ -12,7 +12,7 @@ from tcpvitals.errors import TcpvitalsError
 from tcpvitals.kernel.libbpf import Object, attach_tracing
 from tcpvitals.kernel.plan import Attach, make_plan
 from tcpvitals.kernel.probe import collect_facts
-from tcpvitals.kernel.settings import Request
+from tcpvitals.kernel.settings import Request, Telling
 from tcpvitals.model.key import Grouping
 from tcpvitals.model.measurement import Measurement, Sample, Unit
 from tcpvitals.model.selection import Selection
@@ -39,6 +39,7 @@ SEED_EXTENDED: Final = "seed, whole host, -show-ext"
 OURS: Final = "ours, whole host"
 OURS_RADDR: Final = "ours, by raddr"
 OURS_RTT: Final = "ours, by raddr, --sample rtt"
+OURS_ALL: Final = "ours, by raddr, everything on"
 
 
 @contextmanager
@@ -85,6 +86,7 @@ def _variants(built: Built) -> dict[str, AbstractContextManager[None]]:
         OURS: _ours(facts, "", Sample.SRTT),
         OURS_RADDR: _ours(facts, "raddr", Sample.SRTT),
         OURS_RTT: _ours(facts, "raddr", Sample.RTT),
+        OURS_ALL: _ours(facts, "raddr", Sample.SRTT, everything=True),
     }
 
 
@@ -109,9 +111,19 @@ def _bare(image: bytes, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _ours(facts: HostFacts, by: str, sample: Sample) -> Iterator[None]:
-    """Attach tcpvitals as its commands do; tp_btf, because everything is compared on that hook."""
-    measurement = Measurement(sample, Unit.US)
-    request = Request(Grouping.parse(by), Selection(), _GROUPS if by else 1, measurement)
+def _ours(facts: HostFacts, by: str, sample: Sample, *, everything: bool = False) -> Iterator[None]:
+    """Attach tcpvitals as its commands do; tp_btf, because everything is compared on that hook.
+
+    With everything, totals, those of namespaces, and all events are wanted besides.
+    """
+    request = Request(
+        Grouping.parse(by),
+        Selection(),
+        _GROUPS if by else 1,
+        Measurement(sample, Unit.US),
+        totals=everything,
+        namespaces=everything,
+        telling=frozenset(Telling) if everything else frozenset(),
+    )
     with LiveRtt(request, make_plan(facts, Attach.TP_BTF, request.max_groups), _IDLE_S):
         yield

@@ -25,6 +25,8 @@ from impact import impact
 from load import open_load
 from process import MORE_TRAFFIC, STEADY_TRIPS_PER_S, cpu_time, time_to_first_line
 from programs import EMPTY, OURS, OURS_RADDR, loaded
+from rare_cost import EVENTS, TOTALS, rare_costs
+from reader import events_per_second
 from segment_cost import by_run_time, stacked
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
     from build import Built
     from load import Load
-    from segment_cost import Costs
+from segment_cost import Costs
 
 _ROUNDS: Final = 9
 _WHOLE_HOST_GOAL: Final = 0.20
@@ -130,12 +132,33 @@ def python(bench: Bench) -> Iterator[Goal]:
     yield Goal(f"CPU time at {MORE_TRAFFIC}x the traffic", spent[1] / spent[0], 1.2, unit="x")
 
 
+def rare(bench: Bench) -> Iterator[Goal]:
+    """Cost for each retransmission and for each connection's life."""
+    for cost in rare_costs(bench.built, bench.rounds):
+        print(cost.report())
+        for name in (EVENTS, TOTALS):
+            yield Goal(f"{cost.title}, {name}, of the usual tools'", cost.ratio(name).median, 1.5)
+
+
+def reader(bench: Bench) -> Iterator[Goal]:
+    """Events a second."""
+    print("events a second in user space, one thread\n")
+    found = events_per_second(bench.rounds)
+    for name, rate in found.items():
+        print(f"{name}: {rate.median:,.0f} ({rate.least:,.0f}..{rate.most:,.0f})")
+    print()
+    slowest = min(rate.median for rate in found.values())
+    yield Goal("events a second, the slowest way", slowest, 50_000, at_least=True)
+
+
 BENCHES: Final[dict[str, Callable[[Bench], Iterable[Goal]]]] = {
     "run-time": run_time,
     "stacked": many_copies,
     "rate": rate,
     "start": start,
     "python": python,
+    "rare": rare,
+    "reader": reader,
 }
 
 

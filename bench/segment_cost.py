@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 import bpf_stats
 from figures import Spread, net, paired_ratios, table
-from programs import EMPTY, OURS, OURS_RADDR, OURS_RTT, SEED, SEED_RADDR, attached
+from programs import EMPTY, OURS, OURS_ALL, OURS_RADDR, OURS_RTT, SEED, SEED_RADDR, attached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -40,7 +40,7 @@ _SEGMENTS_A_TRIP: Final = 2
 _NOTHING: Final = "nothing"
 
 # What is compared with what.
-BASELINES: Final = {OURS: SEED, OURS_RADDR: SEED_RADDR, OURS_RTT: SEED_RADDR}
+BASELINES: Final = {OURS: SEED, OURS_RADDR: SEED_RADDR, OURS_RTT: SEED_RADDR, OURS_ALL: SEED_RADDR}
 
 
 @dataclass(frozen=True, slots=True)

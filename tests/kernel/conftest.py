@@ -17,14 +17,14 @@ from tcpvitals.kernel.btf import Layouts
 from tcpvitals.kernel.facts import Answer
 from tcpvitals.kernel.plan import Attach, make_plan
 from tcpvitals.kernel.probe import collect_facts
-from tcpvitals.kernel.settings import Request
+from tcpvitals.kernel.settings import Request, Telling
 from tcpvitals.model.key import Grouping
 from tcpvitals.model.measurement import Measurement, Sample, Unit
 from tcpvitals.model.selection import Selection
 from tcpvitals.netlab.link import Link, open_link
 from tcpvitals.netlab.support import netem_support
 from tcpvitals.netlab.workload import serve
-from tcpvitals.sources.live import LiveRtt
+from tcpvitals.sources.live import LiveRtt, LiveSockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -109,6 +109,36 @@ def open_rtt(facts: HostFacts, any_attach: Attach) -> Iterator[Callable[..., Liv
             )
             plan = make_plan(facts, attach or any_attach, request.max_groups)
             return stack.enter_context(LiveRtt(request, plan, idle_s))
+
+        yield start
+
+
+@pytest.fixture
+def open_sockets(facts: HostFacts) -> Iterator[Callable[..., LiveSockets]]:
+    """A function that follows sockets; what it started ends with the test."""
+    with ExitStack() as stack:
+
+        def start(  # noqa: PLR0913 - as many as a request has
+            by: str = "",
+            *,
+            totals: bool = False,
+            namespaces: bool = False,
+            telling: Telling | None = None,
+            selection: Selection | None = None,
+            max_groups: int = 10_000,
+            ring_bytes: int = 1 << 24,
+        ) -> LiveSockets:
+            request = Request(
+                Grouping.parse(by),
+                selection or Selection(),
+                max_groups if by else 1,
+                totals=totals,
+                namespaces=namespaces,
+                telling=frozenset({telling} if telling else ()),
+                ring_bytes=ring_bytes,
+            )
+            plan = make_plan(facts, None, request.max_groups, rtt=False)
+            return stack.enter_context(LiveSockets(request, plan, idle_s=600))
 
         yield start
 
