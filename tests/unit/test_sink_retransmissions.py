@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
+from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from test_sink_madeup_events import (
@@ -25,6 +28,7 @@ from tcpvitals.model.event import Cause
 from tcpvitals.model.names import Names
 from tcpvitals.sinks.retransmissions import RetransmissionsSink
 
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 HEADER = (
     "TIME         PID     COMM            IP LADDR:LPORT           RADDR:RPORT           "
     "STATE        CAUSE      SEGS BYTES TRY   SRTT CWND\n"
@@ -159,3 +163,22 @@ def test_a_command_of_every_byte_is_cut_after_it_is_made_safe() -> None:
     line = written(RetransmissionsSink, replace(RESENT, owner=replace(OWNER, comm=ALL_BYTES)))
 
     assert line.splitlines()[1][21:37] == r"\x01\x02\x03\x0 "
+
+
+@pytest.mark.parametrize(
+    ("columns", "headings"),
+    [
+        (140, "TIME PID COMM IP LADDR:LPORT RADDR:RPORT STATE CAUSE SEGS BYTES TRY SRTT CWND"),
+        (130, "TIME PID COMM IP LADDR:LPORT RADDR:RPORT STATE CAUSE SEGS BYTES TRY SRTT"),
+        (100, "TIME PID COMM LADDR:LPORT RADDR:RPORT CAUSE SEGS TRY"),
+        (80, "TIME PID LADDR:LPORT RADDR:RPORT CAUSE TRY"),
+        (20, "TIME PID LADDR:LPORT RADDR:RPORT CAUSE TRY"),
+    ],
+)
+def test_a_narrow_terminal_gets_the_columns_that_fit(columns: int, headings: str) -> None:
+    stream = io.StringIO()
+    sink = RetransmissionsSink(stream=stream, wall=lambda _ns: NOON, width=lambda: columns)
+    sink.show([RESENT], NO_NAMES, NONE_LOST)
+    header, line = stream.getvalue().splitlines()
+    assert header.split() == headings.split()
+    assert max(len(header), len(line)) <= max(columns, 80)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, TextIO
 
 from tcpvitals.commands.following import Follower
@@ -25,7 +26,14 @@ def tell(
     stream: TextIO,
 ) -> None:
     """Show events until the end, and how they compare with the kernel's counters."""
-    sink_type = EventJsonSink if options.json else RetransmissionsSink
-    follower = Follower(live, sink_type(stream=stream, wall=wall_clock()))
+    follower = Follower(live, _make_sink(options, stream))
     schedule = Schedule(options.interval_s, options.duration_s)
     follower.follow(stop, schedule, lambda: verifier.show(live))
+
+
+def _make_sink(options: RetransOptions, stream: TextIO) -> EventJsonSink | RetransmissionsSink:
+    wall = wall_clock()
+    if options.json:
+        return EventJsonSink(stream=stream, wall=wall)
+    width = (lambda: shutil.get_terminal_size().columns) if stream.isatty() else None
+    return RetransmissionsSink(stream=stream, wall=wall, width=width)

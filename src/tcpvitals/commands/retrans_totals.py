@@ -33,6 +33,7 @@ def count(
 ) -> None:
     """Show totals at each interval and at the end, and how they compare with the kernel's."""
     sink = _make_sink(options, stream)
+    _announce(options, stream)
     for print_ in _prints(live, options, stop):
         with output_errors():
             sink.show(print_)
@@ -70,3 +71,12 @@ def _make_sink(options: RetransOptions, stream: TextIO) -> TotalsSink | TotalsJs
         timestamp=options.timestamp,
         everything=options.all,
     )
+
+
+def _announce(options: RetransOptions, stream: TextIO) -> None:
+    """For people only: nothing else is shown for a while."""
+    if stream.isatty() and not options.json:
+        fields = ", ".join((options.grouping or Grouping()).fields) or "whole host"
+        when = f"every {options.interval_s:g} s" if options.interval_s else "shown at the end"
+        stream.write(f"retransmissions by {fields}, {when}; Ctrl-C ends\n\n")
+        stream.flush()

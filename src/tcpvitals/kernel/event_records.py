@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any, Final
 
@@ -104,7 +105,7 @@ def _heads(heads: np.ndarray[Any, np.dtype[np.void]]) -> Iterator[tuple[int, End
         yield (
             time_ns,
             Ends(_address(laddr, family), lport, _address(raddr, family), rport, netns),
-            Owner(pid, comm.partition(b"\0")[0], cgroup),
+            _owner(pid, comm, cgroup),
         )
 
 
@@ -119,5 +120,12 @@ def _texts(comms: np.ndarray[Any, np.dtype[np.uint8]]) -> list[bytes]:
     return [whole[at : at + width] for at in range(0, len(whole), width)]
 
 
+# Events come in crowds, of the same ends and owners: making one takes longer than finding it again.
+@lru_cache(maxsize=4096)
 def _address(raw: bytes, family: int) -> IPv4Address | IPv6Address:
     return IPv4Address(raw[:4]) if family == _V4 else IPv6Address(raw)
+
+
+@lru_cache(maxsize=4096)
+def _owner(pid: int, comm: bytes, cgroup: int) -> Owner:
+    return Owner(pid, comm.partition(b"\0")[0], cgroup)

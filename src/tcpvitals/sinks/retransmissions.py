@@ -6,6 +6,7 @@ About 130 columns for IPv4; a longer address pushes the rest of its line to the 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, TextIO
 
 from tcpvitals.model.event import Retransmission, state_name
@@ -23,20 +24,32 @@ if TYPE_CHECKING:
     from tcpvitals.model.names import Names
 
 _NETNS_WIDTH: Final = 12
-_TIME: Final = "{:<12} "
-_NETNS: Final = f"{{:<{_NETNS_WIDTH}}} "
-_REST: Final = "{:<7} {:<15.15} {:<2} {:<21} {:<21} {:<12} {:<10} {:>4} {:>5} {:>3} {:>6} {:>4}{}\n"
-_HEADINGS: Final = (
-    *("PID", "COMM", "IP", "LADDR:LPORT", "RADDR:RPORT", "STATE", "CAUSE"),
-    *("SEGS", "BYTES", "TRY", "SRTT", "CWND", ""),
+# Heading and format of each column, in the order of `_cells`; the last one marks what failed.
+_COLUMNS: Final = (
+    ("TIME", "{:<12}"),
+    ("NETNS", f"{{:<{_NETNS_WIDTH}}}"),
+    ("PID", "{:<7}"),
+    ("COMM", "{:<15.15}"),
+    ("IP", "{:<2}"),
+    ("LADDR:LPORT", "{:<21}"),
+    ("RADDR:RPORT", "{:<21}"),
+    ("STATE", "{:<12}"),
+    ("CAUSE", "{:<10}"),
+    ("SEGS", "{:>4}"),
+    ("BYTES", "{:>5}"),
+    ("TRY", "{:>3}"),
+    ("SRTT", "{:>6}"),
+    ("CWND", "{:>4}"),
 )
+# What a narrow terminal does without, the first first.
+_LEFT_OUT: Final = ("CWND", "SRTT", "IP", "BYTES", "STATE", "COMM", "SEGS", "NETNS")
 
 
 @dataclass(slots=True)
 class _SoFar:
-    """What this run has shown: its header, if there was one, and events of which namespaces."""
+    """What this run has shown: which columns, if any, and events of which namespaces."""
 
-    headed: bool = False
+    columns: tuple[int, ...] = ()
     many: bool = False
     namespaces: set[int] = field(default_factory=set)
 
@@ -47,19 +60,20 @@ class RetransmissionsSink:
 
     A column for the network namespace appears, with a new header, once there are several: either
     the names of several are known, or events came from several.  `wall` turns boot time (ns) into
-    local time.
+    local time.  `width` returns how many columns a terminal has, asked with each header: what does
+    not fit is left out.
     """
 
     stream: TextIO
     wall: Callable[[int], datetime]
+    width: Callable[[], int] | None = None
     _so_far: _SoFar = field(default_factory=_SoFar, init=False, repr=False, compare=False)
 
     def show(self, events: Sequence[Event], names: Names, _losses: Mapping[str, int]) -> None:
         """Write the retransmissions among the events; `lost` tells of losses, not each line."""
         chosen = [event for event in events if isinstance(event, Retransmission)]
         header = self._header(chosen, names)
-        rows = self._rows_with_netns(chosen, names) if self._so_far.many else self._rows(chosen)
-        self.stream.write(header + "".join(rows))
+        self.stream.write(header + "".join(self._rows(chosen, names)))
         self.stream.flush()
 
     def lost(self, counts: Mapping[str, int], _now_ns: int) -> None:
@@ -71,33 +85,49 @@ class RetransmissionsSink:
     def _header(self, events: list[Retransmission], names: Names) -> str:
         """Return the header if it is due: at first, and when it changes."""
         so_far = self._so_far
-        before = so_far.headed, so_far.many
+        many_before = so_far.many
         if not so_far.many:
             so_far.namespaces.update(event.ends.netns for event in events)
             so_far.many = max(len(so_far.namespaces), len(names.netns)) > 1
-        so_far.headed = True
-        if before == (True, so_far.many):
+        if so_far.columns and so_far.many == many_before:
             return ""
-        netns = _NETNS.format("NETNS") if so_far.many else ""
-        return _TIME.format("TIME") + netns + _REST.format(*_HEADINGS)
+        so_far.columns = _fitting(self.width() if self.width else None, netns=so_far.many)
+        headings = itemgetter(*so_far.columns)([heading for heading, _ in _COLUMNS])
+        return _row_format(so_far.columns).format(*headings, "")
 
-    def _rows(self, events: list[Retransmission]) -> list[str]:
-        row = (_TIME + _REST).format
-        return [row(clock(self.wall(event.time_ns)), *_cells(event)) for event in events]
-
-    def _rows_with_netns(self, events: list[Retransmission], names: Names) -> list[str]:
-        row = (_TIME + _NETNS + _REST).format
-        inodes = {event.ends.netns for event in events}
+    def _rows(self, events: list[Retransmission], names: Names) -> list[str]:
+        row, chosen = _row_format(self._so_far.columns).format, itemgetter(*self._so_far.columns)
         netns = {
-            inode: shortened(printable(names.namespace(inode)), _NETNS_WIDTH) for inode in inodes
+            inode: shortened(printable(names.namespace(inode)), _NETNS_WIDTH)
+            for inode in {event.ends.netns for event in events}
         }
         return [
-            row(clock(self.wall(event.time_ns)), netns[event.ends.netns], *_cells(event))
+            row(
+                *chosen((clock(self.wall(event.time_ns)), netns[event.ends.netns], *_cells(event))),
+                f" !{error_name(event.errno)}" if event.errno else "",
+            )
             for event in events
         ]
 
 
+def _row_format(columns: tuple[int, ...]) -> str:
+    return " ".join(_COLUMNS[column][1] for column in columns) + "{}\n"
+
+
+def _fitting(width: int | None, *, netns: bool) -> tuple[int, ...]:
+    """Return the columns that a terminal has room for; all of them where it is none."""
+    left_out = set() if netns else {"NETNS"}
+    for name in ("", *_LEFT_OUT):
+        left_out.add(name)
+        columns = tuple(at for at, (heading, _) in enumerate(_COLUMNS) if heading not in left_out)
+        line = _row_format(columns).format(*[""] * len(columns), "").removesuffix("\n")
+        if width is None or len(line) <= width:
+            break
+    return columns
+
+
 def _cells(event: Retransmission) -> tuple[str | int, ...]:
+    """All but time and namespace."""
     ends, owner = event.ends, event.owner
     return (
         process_id(owner),
@@ -112,5 +142,4 @@ def _cells(event: Retransmission) -> tuple[str | int, ...]:
         event.attempt,
         human(event.srtt_us).replace(" ", "") if event.srtt_us else UNKNOWN,
         event.cwnd,
-        f" !{error_name(event.errno)}" if event.errno else "",
     )
