@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
 import time
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from conftest import IN_VM, netns_inode
 
+from tcpvitals.kernel import cgroups
 from tcpvitals.model.key import Grouping, Role
 from tcpvitals.model.measurement import Sample
 from tcpvitals.model.names import Names
 from tcpvitals.model.selection import Selection
 from tcpvitals.netlab.link import CLIENT_IPV4, CLIENT_IPV6, SERVER_IPV4, SERVER_IPV6, open_link
-from tcpvitals.netlab.workload import exchange, serve
+from tcpvitals.netlab.workload import exchange, serve, traffic_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -219,3 +223,33 @@ def test_the_whole_host_is_never_mistaken_for_the_address_0_0_0_0(
     _talk(link, (SERVER_IPV4, one))
     assert _labels(whole, "", {}) == {()}
     assert ("0.0.0.0/0",) in _labels(cut, "raddr/0", {})
+
+
+def test_by_process_each_end_is_its_owners(
+    net: tuple[Link, int, int], open_rtt: Callable[..., LiveRtt]
+) -> None:
+    """The server as `ss` has it, the client as we started it; both in the cgroup they are in."""
+    link, port, _ = net
+    live = open_rtt("process,role,cgroup", selection=Selection(lports=(port,)))
+    remote = open_rtt("process,role,cgroup", selection=Selection(rports=(port,)))
+    command = traffic_command("pingpong", SERVER_IPV4, port, count=20)
+    client = link.client.popen(command, stdout=subprocess.DEVNULL)
+    assert client.wait(60) == 0
+    listeners = link.server.run(["ss", "-tlpnH", f"sport = :{port}"]).stdout
+    server = int(re.findall(r"pid=(\d+)", listeners)[0])
+    comm = Path(sys.executable).name[:15]
+    group = cgroups.paths().get(_cgroup_of(server), "-")
+    names = Names(cgroups=cgroups.paths())
+    by = Grouping.parse("process,role,cgroup")
+    served = {tuple(key.labels(by, names).values()) for key in live.snapshot().keys}
+    asked = {tuple(key.labels(by, names).values()) for key in remote.snapshot().keys}
+    assert served == {(f"{server}/{comm}", "server", group)}
+    assert asked == {(f"{client.pid}/{comm}", "client", group)}
+
+
+def _cgroup_of(pid: int) -> int:
+    """The id of a process's cgroup2, 0 where there is none."""
+    root = cgroups.mount_point()
+    lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    path = next((line[3:] for line in lines if line.startswith("0::")), None)
+    return (root / path.lstrip("/")).stat().st_ino if root and path is not None else 0

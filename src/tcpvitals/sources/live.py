@@ -14,6 +14,7 @@ from tcpvitals.kernel.totals_counters import read_namespaces
 from tcpvitals.model.measurement import Measurement
 from tcpvitals.model.snapshot import Snapshot
 from tcpvitals.model.totals import TotalsSnapshot
+from tcpvitals.sources.owners import OwnerSearch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,9 +29,6 @@ _NS: Final = 1_000_000_000
 # So many events are decoded and shown at a time, a third of a second's work: signals and prints
 # wait no longer.
 _BATCH: Final = 32_768
-_NEW_OWNERS_NS: Final = _NS // 2
-_OWNERS_NS: Final = 10 * _NS
-_OWNERS_SHARE: Final = 50
 
 
 def boot_time_ns() -> int:
@@ -55,6 +53,7 @@ class LiveRtt:
             self._table = self._loaded.rtt_table(self._unit, round(idle_s * _NS))
             self._loaded.attach()
             self._undo = undo.pop_all()
+        self._owners = OwnerSearch(self._loaded) if request.needs_owner else None
         self.start_ns = boot_time_ns()
 
     def __enter__(self) -> Self:
@@ -67,6 +66,8 @@ class LiveRtt:
 
     def snapshot(self) -> Snapshot:
         """All counters at this moment."""
+        if self._owners:
+            self._owners.look()
         now_ns = boot_time_ns()
         reading = self._table.read(now_ns)
         return Snapshot(
@@ -103,7 +104,7 @@ class LiveSockets:
             self._loaded.attach()
             self._undo = undo.pop_all()
         self.start_ns = boot_time_ns()
-        self._owners_of, self._owners_ns, self._owners_took_ns = 0, self.start_ns, 0
+        self._owners = OwnerSearch(self._loaded)
 
     def _open_ring(self) -> libbpf.Ring:
         try:
@@ -134,19 +135,8 @@ class LiveSockets:
         return self._loaded.losses()
 
     def find_owners(self) -> None:
-        """Look through all tasks' open files for whose each new socket is.
-
-        At most every half second where connections were accepted, every ten seconds for what was
-        handed on otherwise, and never so often that it would take more than a fiftieth of the time.
-        """
-        accepted, now_ns = self._loaded.accepted(), boot_time_ns()
-        since_ns = now_ns - self._owners_ns
-        least_ns = _OWNERS_NS if accepted == self._owners_of else _NEW_OWNERS_NS
-        if since_ns < max(least_ns, _OWNERS_SHARE * self._owners_took_ns):
-            return
-        self._loaded.visit_open_files()
-        self._owners_of, self._owners_ns = accepted, now_ns
-        self._owners_took_ns = boot_time_ns() - now_ns
+        """Look for whose each new socket is, when that is due."""
+        self._owners.look()
 
     def totals(self) -> TotalsSnapshot:
         """All totals at this moment, live sockets included."""
