@@ -10,6 +10,7 @@ from test_kernel_madeup import host, no
 
 from tcpvitals.commands import check
 from tcpvitals.commands.main import dispatch
+from tcpvitals.errors import HookError
 from tcpvitals.kernel.facts import Answer, Fact, HostFacts, Question
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def test_what_is_missing_is_shown_with_its_remedy_and_every_other_commands_statu
         (Question.SOCKET_STORAGE, "a hash by socket is used instead, a little slower"),
         (Question.ATOMICS, "the object for older kernels is used instead"),
         (Question.GUARD, "atomic additions are used, a little slower"),
+        (Question.RETRANSMIT_ERROR, "what failed is counted, but not shown one by one"),
     ],
 )
 def test_a_no_that_something_stands_in_for_says_what(
@@ -150,3 +152,15 @@ def test_the_object_of_a_host_that_cannot_run_it_has_the_error_and_the_status(
 def test_a_remedy_is_given_only_for_a_no(run: Callable[..., tuple[int, str]]) -> None:
     _, shown = run(host(), "--json")
     assert {fact["remedy"] for fact in as_json(shown)["facts"]} == {""}
+
+
+def test_a_host_that_cannot_follow_sockets_can_do_rtt_and_says_so(
+    run: Callable[..., tuple[int, str]],
+) -> None:
+    question = Question.SYNACK
+    status, shown = run(host((question, no(question, "not there"))))
+    assert status == HookError.exit_code
+    assert shown.splitlines()[-1] == (
+        "tcpvitals can do no more than rtt here: "
+        "cannot use hook tp_btf/tcp_retransmit_synack: not there; see tcpvitals check"
+    )

@@ -14,7 +14,9 @@ from tcpvitals.commands.main import dispatch
 from tcpvitals.errors import UsageError
 
 PROGRAM = (sys.executable, "-m", "tcpvitals")
-PRINTS = [("--help",), ("--version",), ("rtt", "--help"), ("check", "--help"), ("check",)]
+COMMANDS = ("rtt", "retrans", "states", "check")
+HELPS = [(name, "--help") for name in COMMANDS]
+PRINTS = [("--help",), ("--version",), *HELPS, ("check",)]
 
 # `run` with a `dispatch` of the test's own, as the installed program calls it.
 INJECTED = """
@@ -63,8 +65,8 @@ def test_help_names_every_command(words: list[str], capsys: pytest.CaptureFixtur
     shown = capsys.readouterr().out
     assert shown.startswith("usage: tcpvitals COMMAND")
     folder = Path(__file__).parents[2] / "src/tcpvitals/commands"
-    assert [name for name in ("rtt", "check") if f"\n  {name} " not in shown] == []
-    assert all((folder / f"{name}.py").exists() for name in ("rtt", "check"))
+    assert [name for name in COMMANDS if f"\n  {name} " not in shown] == []
+    assert all((folder / f"{name}.py").exists() for name in COMMANDS)
 
 
 def test_without_a_command_the_help_is_shown_and_the_status_is_that_of_bad_usage(
@@ -84,7 +86,7 @@ def test_the_version_is_the_packages(word: str, capsys: pytest.CaptureFixture[st
 def test_what_is_no_command_is_named_beside_those_that_are(word: str) -> None:
     with pytest.raises(UsageError) as raised:
         dispatch([word])
-    assert str(raised.value) == f"no command '{word}'; there are rtt, check"
+    assert str(raised.value) == f"no command '{word}'; there are rtt, retrans, states, check"
 
 
 def test_a_command_that_a_terminal_could_not_show_is_escaped() -> None:
@@ -92,21 +94,38 @@ def test_a_command_that_a_terminal_could_not_show_is_escaped() -> None:
         dispatch(["\x1b[31m"])
 
 
+@pytest.mark.parametrize(
+    ("command", "example", "option"),
+    [
+        ("rtt", "--by raddr/24 -i 1           each remote /24", "--max-groups"),
+        ("retrans", "-c -d 60                 totals of each flow, after a minute", "--min-ratio"),
+        ("states", "-L 22,80         of the local ports 22 and 80", "-w, --wide"),
+    ],
+)
 def test_a_commands_help_is_its_docstring_with_its_options(
-    capsys: pytest.CaptureFixture[str],
+    command: str, example: str, option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as raised:
-        dispatch(["rtt", "--help"])
+        dispatch([command, "--help"])
     assert raised.value.code == 0
     shown = capsys.readouterr().out
-    assert "tcpvitals rtt --by raddr/24 -i 1           each remote /24" in shown
-    assert "--max-groups" in shown
+    assert f"\n  tcpvitals {command} {example}" in shown
+    assert f"\n  {option} " in shown
 
 
 # --- how it ends -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("words", [("nosuch",), ("rtt", "-i", "0"), ("check", "--nosuch")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("nosuch",),
+        ("rtt", "-i", "0"),
+        ("retrans", "--delta"),
+        ("states", "-i", "1"),
+        ("check", "--nosuch"),
+    ],
+)
 def test_bad_usage_is_one_line_and_status_2(words: tuple[str, ...]) -> None:
     done = run(*words)
     assert (done.returncode, done.stdout) == (2, "")
@@ -121,7 +140,7 @@ def test_a_full_disk_is_an_error_of_its_own(words: tuple[str, ...]) -> None:
     assert one_line(done.stderr) == "cannot write the output: No space left on device"
 
 
-@pytest.mark.parametrize("words", [*PRINTS, ("rtt", "-d", "0.1")])
+@pytest.mark.parametrize("words", [*PRINTS, *((name, "-d", "0.1") for name in COMMANDS[:3])])
 def test_a_closed_standard_output_is_the_same_error(words: tuple[str, ...]) -> None:
     done = shell('"$@" >&-', *words)
     assert done.returncode == 4
@@ -188,7 +207,7 @@ def test_output_written_before_an_error_is_not_lost() -> None:
 SLOW = {"numpy", "ctypes", "tcpvitals.kernel.libbpf", "tcpvitals.sinks"}
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["rtt", "--help"]])
+@pytest.mark.parametrize("words", [["--help"], ["--version"], *map(list, HELPS[:3])])
 def test_help_imports_nothing_that_takes_long(words: list[str]) -> None:
     code = (
         "import sys\nfrom tcpvitals.commands.main import dispatch\n"

@@ -62,6 +62,9 @@ class MadeUpSource:
         """Remember that it was closed."""
         self.closed = True
 
+    def find_owners(self) -> None:
+        """There are none."""
+
     def snapshot(self) -> Snapshot:
         """Return one more sample than before."""
         time.sleep(self.takes_s)

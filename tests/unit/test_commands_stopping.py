@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -53,6 +54,7 @@ def test_a_signal_in_the_middle_of_a_wait_ends_it(stop: StopRequest) -> None:
     try:
         assert stop.wait_until(time.monotonic() + FAR_AWAY_S) is True
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
 
 
@@ -64,3 +66,60 @@ def test_the_second_signal_interrupts_whatever_is_going_on(
     assert stop.made is True
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), second)
+
+
+# --- something to be read meanwhile ------------------------------------------------------
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    """Return a pipe's two ends: to read from, and to write to."""
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+def test_what_is_there_to_be_read_ends_the_wait_and_is_no_signal(
+    stop: StopRequest, pipe: tuple[int, int]
+) -> None:
+    readable, writable = pipe
+    os.write(writable, b"!")
+    began = time.monotonic()
+    assert stop.wait_until(began + FAR_AWAY_S, readable) is False
+    assert time.monotonic() < began + FAR_AWAY_S
+    assert os.read(readable, 2) == b"!"
+
+
+def test_what_comes_in_the_middle_of_a_wait_ends_it(
+    stop: StopRequest, pipe: tuple[int, int]
+) -> None:
+    readable, writable = pipe
+    previous = signal.signal(signal.SIGALRM, lambda *_: os.write(writable, b"!"))
+    signal.setitimer(signal.ITIMER_REAL, 0.02)
+    try:
+        assert stop.wait_until(math.inf, readable) is False
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+def test_while_there_is_nothing_to_be_read_the_deadline_ends_the_wait(
+    stop: StopRequest, pipe: tuple[int, int]
+) -> None:
+    deadline = time.monotonic() + 0.02
+    assert stop.wait_until(deadline, pipe[0]) is False
+    assert time.monotonic() >= deadline
+
+
+def test_a_signal_is_told_from_what_is_there_to_be_read(
+    stop: StopRequest, pipe: tuple[int, int]
+) -> None:
+    os.write(pipe[1], b"!")
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert stop.wait_until(math.inf, pipe[0]) is True
+
+
+def test_an_endless_wait_is_ended_by_a_signal(stop: StopRequest) -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+    assert stop.wait_until(math.inf) is True

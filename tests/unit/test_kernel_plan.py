@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from test_kernel_madeup import host, no
 
@@ -16,7 +18,7 @@ from tcpvitals.errors import (
     TcpvitalsError,
 )
 from tcpvitals.kernel.facts import Answer, Fact, Question
-from tcpvitals.kernel.plan import Attach, choose_attach, make_plan, missing
+from tcpvitals.kernel.plan import FOLLOWING, Attach, choose_attach, make_plan, missing
 
 # One record is 3136 bytes.
 RECORD_BYTES = 3136
@@ -153,6 +155,15 @@ def test_only_a_kernel_known_to_swap_atomically_gets_the_object_that_does(
 
 
 @pytest.mark.parametrize("answer", Answer)
+def test_failures_are_shown_one_by_one_only_where_the_tracepoint_is_known_to_tell_them(
+    answer: Answer,
+) -> None:
+    facts = host((Question.RETRANSMIT_ERROR, Fact(answer, "made up")))
+    assert make_plan(facts, None, 1, rtt=False).shows_errors is (answer is Answer.YES)
+    assert make_plan(facts, None, 1).shows_errors is (answer is Answer.YES)
+
+
+@pytest.mark.parametrize("answer", Answer)
 def test_what_promises_something_is_used_only_after_a_yes(answer: Answer) -> None:
     fact = Fact(answer, "made up")
     plan = make_plan(host((Question.SOCKET_STORAGE, fact), (Question.GUARD, fact)), None, 1)
@@ -193,3 +204,61 @@ def test_every_hook_has_a_question_and_a_section() -> None:
         Attach.FENTRY: (Question.FENTRY, "fentry/tcp_rcv_established"),
         Attach.TP_BTF: (Question.TP_BTF, "tp_btf/tcp_probe"),
     }
+
+
+# --- following sockets -------------------------------------------------------------------
+
+NO_RTT_HOOK = (NO_FENTRY, NO_TP_BTF)
+
+
+def test_what_needs_no_samples_gets_no_hook_for_them_even_where_there_is_one() -> None:
+    assert make_plan(host(), None, 1, rtt=False).attach is None
+    assert make_plan(host(*NO_RTT_HOOK), None, 1, rtt=False).attach is None
+
+
+def test_but_for_the_hook_the_plan_is_the_same() -> None:
+    with_hook, without = make_plan(host(), None, 64), make_plan(host(), None, 64, rtt=False)
+    assert replace(with_hook, attach=None) == without
+
+
+@pytest.mark.parametrize("question", FOLLOWING)
+def test_what_following_takes_is_named_where_it_is_refused(question: Question) -> None:
+    with pytest.raises(HookError) as raised:
+        make_plan(host((question, no(question, "not there"))), None, 1, rtt=False)
+    assert raised.value.exit_code == 16
+    assert str(raised.value) == f"cannot use {question}: not there; see tcpvitals check"
+
+
+@pytest.mark.parametrize("question", FOLLOWING)
+def test_what_following_takes_and_nobody_could_tell_stops_nobody(question: Question) -> None:
+    facts = host((question, Fact(Answer.UNKNOWN, "not asked")))
+    assert make_plan(facts, None, 1, rtt=False) == make_plan(host(), None, 1, rtt=False)
+
+
+def test_following_takes_two_hooks_for_lives_two_for_retransmissions_and_two_iterators() -> None:
+    assert FOLLOWING == (
+        "hook tp_btf/inet_sock_set_state",
+        "hook tp_btf/tcp_destroy_sock",
+        "hook tp_btf/tcp_retransmit_skb",
+        "hook tp_btf/tcp_retransmit_synack",
+        "iterator task_file",
+        "iterators bpf_sk_storage_map and bpf_map_elem",
+    )
+
+
+@pytest.mark.parametrize(
+    "question", sorted(set(NOT_NEEDED) - set(FOLLOWING) - {Question.FENTRY, Question.TP_BTF})
+)
+def test_what_following_does_not_take_stops_nobody(question: Question) -> None:
+    plan = make_plan(host((question, no(question))), None, 1, rtt=False)
+    assert (plan.attach, plan.slots) == (None, 3)
+
+
+@pytest.mark.parametrize(("question", "error", "status"), NEEDED)
+def test_following_needs_what_everything_needs(
+    question: Question, error: type[TcpvitalsError], status: int
+) -> None:
+    changes = ((lacking, no(lacking)) for lacking in (question, *FOLLOWING))
+    with pytest.raises(error) as raised:
+        make_plan(host(*changes), None, 1, rtt=False)
+    assert raised.value.exit_code == status

@@ -12,7 +12,7 @@ from test_kernel_madeup import OBJECTS, host, layouts, no
 
 from tcpvitals.kernel.facts import Question
 from tcpvitals.kernel.plan import Plan, make_plan
-from tcpvitals.kernel.settings import Request, encode
+from tcpvitals.kernel.settings import Request, Telling, encode
 from tcpvitals.model.key import Field, Grouping, Prefix
 from tcpvitals.model.measurement import Measurement, Sample, Unit
 from tcpvitals.model.selection import PORTS_LIMIT, Family, Selection
@@ -205,6 +205,56 @@ def test_a_socket_is_remembered_for_groups_filters_and_samples_with_a_past(
 ) -> None:
     assert asked.needs_socket is needed
     assert read(asked)["per_socket"] == needed
+
+
+# --- what is followed, counted and told --------------------------------------------------
+
+RESENT, STATES = frozenset({Telling.RETRANSMISSIONS}), frozenset({Telling.STATES})
+FOLLOWED = [
+    # What is asked for, and the owner, socket, totals, namespaces, retransmissions, states of it.
+    (Request(WHOLE_HOST, ANYTHING, 1), (0, 0, 0, 0, 0, 0)),
+    (Request(WHOLE_HOST, ANYTHING, 1, SRTT), (0, 0, 0, 0, 0, 0)),
+    (Request(WHOLE_HOST, ANYTHING, 1, totals=True), (1, 1, 1, 0, 0, 0)),
+    (Request(WHOLE_HOST, ANYTHING, 1, namespaces=True), (1, 1, 0, 1, 0, 0)),
+    (Request(WHOLE_HOST, ANYTHING, 1, telling=RESENT), (1, 1, 0, 0, 1, 0)),
+    (Request(WHOLE_HOST, ANYTHING, 1, telling=STATES), (1, 1, 0, 0, 0, 1)),
+    (Request(WHOLE_HOST, ANYTHING, 1, telling=RESENT | STATES), (1, 1, 0, 0, 1, 1)),
+    (Request(WHOLE_HOST, ANYTHING, 1, None, totals=True, namespaces=True), (1, 1, 1, 1, 0, 0)),
+]
+NAMES = (
+    *("need_owner", "per_socket"),
+    *("count_totals", "count_namespaces", "emit_retransmissions", "emit_states"),
+)
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+@pytest.mark.parametrize(("asked", "flags"), FOLLOWED)
+def test_what_is_counted_and_told_is_what_was_asked_for_and_takes_following_sockets(
+    asked: Request, flags: tuple[int, ...], name: str
+) -> None:
+    seen = read(asked, name=name)
+    assert tuple(int(seen[flag]) for flag in NAMES) == flags
+    assert (asked.needs_owner, asked.needs_socket) == tuple(map(bool, flags[:2]))
+
+
+@pytest.mark.parametrize(("asked", "flags"), FOLLOWED)
+def test_the_hooks_of_retransmissions_are_for_totals_and_for_telling_them(
+    asked: Request, flags: tuple[int, ...]
+) -> None:
+    _, _, totals, namespaces, retransmissions, _ = flags
+    assert asked.counts_retransmissions is bool(totals or namespaces or retransmissions)
+
+
+@pytest.mark.parametrize("field", Field)
+def test_of_all_groupings_of_rtt_only_the_one_by_process_follows_owners(field: Field) -> None:
+    asked = request(Grouping((field,)))
+    assert asked.needs_owner is (field is Field.PROCESS)
+    assert read(asked)["need_owner"] == (field is Field.PROCESS)
+
+
+def test_without_a_measurement_the_programs_are_set_as_for_the_first_one() -> None:
+    seen = read(Request(WHOLE_HOST, ANYTHING, 1, totals=True))
+    assert (seen["sample"], seen["unit_us"]) == (layouts().enum("sample")["SAMPLE_SRTT"], 1)
 
 
 # --- the plan ----------------------------------------------------------------------------

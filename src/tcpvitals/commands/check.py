@@ -1,7 +1,7 @@
 """What this host supports, and what tcpvitals will use.
 
-Every question has one of three answers: yes, no, could not tell. Exits with 0 if tcpvitals can run
-here, otherwise with the status that every other command would end with, and says what to do.
+Every question has one of three answers: yes, no, could not tell. Exits with 0 if all of tcpvitals can
+run here, otherwise with the status that commands would end with, and says what to do.
 """
 
 from __future__ import annotations
@@ -34,18 +34,27 @@ def main(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
     options = parser.parse_args(arguments)
     facts = collect_facts()
-    try:
-        plan, error = make_plan(facts, None, 1), None
-    except TcpvitalsError as found:
-        plan, error = None, found
+    plan, error = _plan(facts, rtt=True)
+    if plan:
+        _, error = _plan(facts, rtt=False)
     text = _as_json(facts, plan, error) if options.json else _as_text(facts, plan, error)
     write(text + "\n")
     return error.exit_code if error else 0
 
 
+def _plan(facts: HostFacts, *, rtt: bool) -> tuple[Plan | None, TcpvitalsError | None]:
+    """What would be loaded, or why nothing would."""
+    try:
+        return make_plan(facts, None, 1, rtt=rtt), None
+    except TcpvitalsError as error:
+        return None, error
+
+
 def _as_text(facts: HostFacts, plan: Plan | None, error: TcpvitalsError | None) -> str:
     lines = [_line(facts, question) for question in Question]
-    if plan:
+    if plan and error:
+        lines += ["", f"tcpvitals can do no more than rtt here: {error}"]
+    elif plan:
         lines += ["", f"tcpvitals can run here, and will use {_uses(plan)}."]
     else:
         lines += ["", f"tcpvitals cannot run here: {error}"]

@@ -10,7 +10,7 @@ from tcpvitals.model.key import Field
 from tcpvitals.model.names import Names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from tcpvitals.model.event import Event
     from tcpvitals.model.key import Grouping, GroupKey
@@ -49,7 +49,7 @@ class Naming:
             {**before.netns, **self._current.netns}, {**before.cgroups, **self._current.cgroups}
         )
 
-    def for_keys(self, keys: Iterable[GroupKey], grouping: Grouping) -> Names:
+    def for_keys(self, keys: Collection[GroupKey], grouping: Grouping) -> Names:
         """Return the names that these groups' keys need; nothing is read for the others."""
         namespaces = {key.netns for key in keys if key.netns}
         groups = {key.cgroup for key in keys if key.cgroup}

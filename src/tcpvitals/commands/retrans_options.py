@@ -89,7 +89,13 @@ def _check(given: argparse.Namespace, grouping: Grouping | None) -> None:
     """Options that would change nothing are a misunderstanding."""
     if grouping is not None:
         return
-    for name, value in (("--min-ratio", given.min_ratio), ("--delta", given.delta)):
+    for name, value in (
+        ("--min-ratio", given.min_ratio),
+        ("--delta", given.delta),
+        ("-T", given.timestamp),
+        ("--top", given.top),
+        ("--all", given.all),
+    ):
         if value:
             message = f"{name} is for totals: add -c or --by"
             raise UsageError(message)

@@ -43,7 +43,13 @@ def count(
 def _prints(live: LiveSockets, options: RetransOptions, stop: StopRequest) -> Iterator[TotalsPrint]:
     earlier, naming = None, Naming()
     grouping = options.grouping or Grouping()
-    for _ in moments(options.interval_s, options.duration_s, stop, at_once=False):
+    for _ in moments(
+        options.interval_s,
+        options.duration_s,
+        stop,
+        at_once=False,
+        meanwhile=live.find_owners,
+    ):
         live.find_owners()
         now = live.totals()
         cumulative = since_start(now, live.start_ns)
@@ -78,5 +84,6 @@ def _announce(options: RetransOptions, stream: TextIO) -> None:
     if stream.isatty() and not options.json:
         fields = ", ".join((options.grouping or Grouping()).fields) or "whole host"
         when = f"every {options.interval_s:g} s" if options.interval_s else "shown at the end"
-        stream.write(f"retransmissions by {fields}, {when}; Ctrl-C ends\n\n")
-        stream.flush()
+        with output_errors():
+            stream.write(f"retransmissions by {fields}, {when}; Ctrl-C ends\n\n")
+            stream.flush()

@@ -56,7 +56,7 @@ def _run(options: RttOptions, stream: TextIO) -> int:
     groups = options.max_groups if options.grouping.fields else 1
     request = Request(options.grouping, options.selection, groups, options.measurement)
     wanted = Attach(options.attach) if options.attach else None
-    plan = make_plan(collect_facts(), wanted, request.max_groups)
+    plan = make_plan(collect_facts(), wanted, request.max_groups, following=request.needs_owner)
     sink = _make_sink(options, stream)
     with LiveRtt(request, plan, options.idle_s) as live:
         _announce(options, plan.attach or "", stream)
@@ -74,7 +74,13 @@ def _prints(live: LiveRtt, options: RttOptions, stop: StopRequest) -> Iterator[P
     from tcpvitals.model.snapshot import between  # noqa: PLC0415
 
     earlier, naming = None, Naming()
-    for _ in moments(options.interval_s, options.duration_s, stop, at_once=True):
+    for _ in moments(
+        options.interval_s,
+        options.duration_s,
+        stop,
+        at_once=True,
+        meanwhile=live.find_owners,
+    ):
         now = live.snapshot()
         cumulative = now.since_start(live.start_ns)
         yield Print(

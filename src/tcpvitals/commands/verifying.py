@@ -75,17 +75,20 @@ class Verifier:
 
     def _observe(self, live: LiveSockets) -> list[Observation]:
         """Read ours between two readings of the kernel's; again if it went on meanwhile."""
-        low = netns_counters.read_all()
-        for _ in range(_TRIES):
-            ours = live.namespaces()
-            high = netns_counters.read_all()
+        low, ours, high = self._read(live, netns_counters.read_all())
+        for _ in range(_TRIES - 1):
             if low == high:
                 break
-            low = high
+            low, ours, high = self._read(live, high)
         return [
             self._observation(inode, cookie, totals, low, high)
             for (inode, cookie), totals in _complete(ours, high).items()
         ]
+
+    @staticmethod
+    def _read(live: LiveSockets, low: Kernel) -> tuple[Kernel, Ours, Kernel]:
+        """Ours, and the kernel's before and after it."""
+        return low, live.namespaces(), netns_counters.read_all()
 
     def _observation(
         self, inode: int, cookie: int, totals: Totals, low: Kernel, high: Kernel

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,11 +17,16 @@ _MOUNTS: Final = Path("/proc/self/mountinfo")
 def mount_point(mounts: Path = _MOUNTS) -> Path | None:
     """Where cgroup2 is mounted; None if nowhere."""
     with contextlib.suppress(OSError):
-        for line in mounts.read_text(errors="surrogateescape").splitlines():
-            before, _, after = line.partition(" - ")
-            if after.startswith("cgroup2 "):
-                return Path(before.split()[4].encode().decode("unicode_escape"))
+        for line in mounts.read_bytes().split(b"\n"):
+            before, _, after = line.partition(b" - ")
+            if after.startswith(b"cgroup2 "):
+                return Path(os.fsdecode(_unescaped(before.split(b" ")[4])))
     return None
+
+
+def _unescaped(field: bytes) -> bytes:
+    """Blanks, tabs, line ends and backslashes are written as three octal digits."""
+    return re.sub(rb"\\([0-7]{3})", lambda found: bytes([int(found[1], 8) & 0xFF]), field)
 
 
 def paths(root: Path | None = None) -> dict[int, str]:

@@ -135,9 +135,16 @@ FOLLOWING: Final = (
 
 
 def make_plan(
-    facts: HostFacts, wanted: Attach | None, max_groups: int, *, rtt: bool = True
+    facts: HostFacts,
+    wanted: Attach | None,
+    max_groups: int,
+    *,
+    rtt: bool = True,
+    following: bool = False,
 ) -> Plan:
-    """What to load on this host for that many groups; without `rtt`, no hook for samples.
+    """What to load on this host for that many groups.
+
+    Following sockets, which everything but `rtt` does, takes hooks of its own.
 
     Raises:
         TcpvitalsError: it cannot be done here; the error says why, and what to do.
@@ -145,7 +152,7 @@ def make_plan(
     error = missing(facts)
     if error:
         raise error
-    if not rtt:
+    if following or not rtt:
         _check_following(facts)
     slots = max_groups + 2  # those of no group: unresolved, other
     shards = _power_of_two(facts.cpus)

@@ -64,10 +64,14 @@ class LiveRtt:
         """Detach."""
         self._undo.close()
 
-    def snapshot(self) -> Snapshot:
-        """All counters at this moment."""
+    def find_owners(self) -> None:
+        """Look for whose each new socket is, when that is due and of any use."""
         if self._owners:
             self._owners.look()
+
+    def snapshot(self) -> Snapshot:
+        """All counters at this moment."""
+        self.find_owners()
         now_ns = boot_time_ns()
         reading = self._table.read(now_ns)
         return Snapshot(

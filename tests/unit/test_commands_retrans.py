@@ -1,0 +1,384 @@
+"""`tcpvitals retrans -c` and `--by` from options to output: when totals are printed, and what."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from ipaddress import ip_address
+from itertools import chain, repeat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from test_commands_madeup import MadeUpSockets, made_up_host
+from test_kernel_madeup import host, no
+
+from tcpvitals.commands.main import dispatch
+from tcpvitals.errors import (
+    HookError,
+    OutputError,
+    PrivilegeError,
+    TcpvitalsError,
+    UnexplainedError,
+)
+from tcpvitals.kernel import cgroups, netns_counters, probe
+from tcpvitals.kernel.facts import Question
+from tcpvitals.model.key import Field, Grouping, GroupKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ONCE = ("-d", "0.01")
+OFTEN = ("-i", "0.01")
+FLOW = Grouping((Field.LADDR, Field.LPORT, Field.RADDR, Field.RPORT))
+LOSSY, FINE = (GroupKey(raddr=ip_address(text)) for text in ("10.0.0.3", "10.0.0.9"))
+TABLE = """\
+raddr     SENT RETRANS RATIO% RTO FAST SLOW TLP SYN SYNACK OTHER DSACK FAILED
+10.0.0.1   100       1   1.00   .    1    .   .   .      .     .     .      .
+
+"""
+
+
+@pytest.fixture(autouse=True)
+def source(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[MadeUpSockets]]:
+    """Return the source that the command will use, on a host that has everything."""
+    with made_up_host(monkeypatch) as made_up:
+        yield made_up
+
+
+def retrans(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """Run the command to its end, and return what it printed."""
+    assert dispatch(["retrans", *words]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    return shown.out
+
+
+def lines(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any]]:
+    """Return the objects that the command printed."""
+    return [json.loads(line) for line in retrans(capsys, "--json", *words).splitlines()]
+
+
+def asked(*words: str) -> MadeUpSockets:
+    """Return the source as the command asked for it."""
+    assert dispatch(["retrans", *ONCE, *words]) == 0
+    [opened] = MadeUpSockets.opened
+    return opened
+
+
+# --- when it prints ----------------------------------------------------------------------
+
+
+def test_without_an_interval_it_prints_once_at_the_end(
+    capsys: pytest.CaptureFixture[str], source: type[MadeUpSockets]
+) -> None:
+    assert retrans(capsys, "--by", "raddr", *ONCE) == TABLE
+    [opened] = source.opened
+    assert (opened.looks, opened.closed) == (1, True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_prints_at_every_interval_and_once_more_after_a_signal(
+    capsys: pytest.CaptureFixture[str], source: type[MadeUpSockets], number: signal.Signals
+) -> None:
+    source.signals = {3: number}
+    found = lines(capsys, "-c", *OFTEN)
+    assert [one["sent"] for one in found] == [100, 200, 300, 400]
+    assert [one["retransmitted"] for one in found] == [1, 2, 3, 4]
+    assert [one["interval_s"] for one in found] == [1.0, 2.0, 3.0, 4.0]
+    assert [opened.closed for opened in source.opened] == [True]
+
+
+def test_an_interval_longer_than_the_duration_has_one_print(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert [one["sent"] for one in lines(capsys, "-c", "-i", "3600", *ONCE)] == [100]
+
+
+def test_a_signal_before_anything_was_printed_has_a_print_too(
+    capsys: pytest.CaptureFixture[str], source: type[MadeUpSockets]
+) -> None:
+    source.signals = {1: signal.SIGINT}
+    assert [one["sent"] for one in lines(capsys, "-c", *OFTEN)] == [100, 200]
+
+
+def test_a_second_signal_does_not_wait_for_the_last_print(source: type[MadeUpSockets]) -> None:
+    source.signals = {1: signal.SIGINT, 2: signal.SIGTERM}
+    with pytest.raises(KeyboardInterrupt):
+        dispatch(["retrans", "-c", *OFTEN])
+    assert [opened.closed for opened in source.opened] == [True]
+
+
+def test_each_interval_alone_has_what_came_since_the_print_before(
+    capsys: pytest.CaptureFixture[str], source: type[MadeUpSockets]
+) -> None:
+    source.signals = {3: signal.SIGINT}
+    found = lines(capsys, "-c", "--delta", *OFTEN)
+    assert [(one["sent"], one["retransmitted"], one["interval_s"]) for one in found] == [
+        (100, 1, 1.0)
+    ] * 4
+
+
+def test_owners_are_looked_for_before_each_print(source: type[MadeUpSockets]) -> None:
+    source.signals = {4: signal.SIGINT}
+    assert dispatch(["retrans", "--by", "process", *OFTEN]) == 0
+    [opened] = source.opened
+    assert opened.looks == 5
+    # And while it waits: a stop that is pending ends the last wait.
+    assert opened.owners_looked_for >= opened.looks
+
+
+# --- what it shows -----------------------------------------------------------------------
+
+
+def test_the_worst_group_comes_first_and_those_past_the_top_are_told(
+    capsys: pytest.CaptureFixture[str], source: type[MadeUpSockets]
+) -> None:
+    source.rates = source.rates | {
+        LOSSY: {"segments_sent": 50, "segments_retransmitted": 4, "rto": 3, "tlp": 1},
+        FINE: {"segments_sent": 1000},
+    }
+    assert retrans(capsys, "--by", "raddr", "--top", "2", *ONCE) == (
+        "raddr     SENT RETRANS RATIO% RTO FAST SLOW TLP SYN SYNACK OTHER DSACK FAILED\n"
+        "10.0.0.3    50       4   8.00   3    .    .   1   .      .     .     .      .\n"
+        "10.0.0.1   100       1   1.00   .    1    .   .   .      .     .     .      .\n"
+        "total     1150       5   0.43   3    1    .   1   .      .     .     .      .\n"
+        "... and 1 more group (--all shows it)\n"
+        "\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("percent", "sent"),
+    [("0", [50, 100, 1000]), ("0.5", [50, 100]), ("1", [50, 100]), ("1.01", [50]), ("8%", [50])],
+)
+def test_groups_below_the_ratio_asked_for_are_left_out(
+    capsys: pytest.CaptureFixture[str],
+    source: type[MadeUpSockets],
+    percent: str,
+    sent: list[int],
+) -> None:
+    source.rates = source.rates | {
+        LOSSY: {"segments_sent": 50, "segments_retransmitted": 4, "rto": 4},
+        FINE: {"segments_sent": 1000},
+    }
+    found = lines(capsys, "--by", "raddr", "--min-ratio", percent, *ONCE)
+    assert [one["sent"] for one in found] == sent
+
+
+def test_a_ratio_that_no_group_has_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    said = "no group has a retransmission ratio of 2 % or more\n\n"
+    assert retrans(capsys, "--by", "raddr", "--min-ratio", "2", *ONCE) == said
+
+
+def test_the_whole_host_is_one_row(
+    capsys: pytest.CaptureFixture[str], source: type[MadeUpSockets]
+) -> None:
+    source.rates = {GroupKey(): {"segments_sent": 7, "bytes_sent": 9000}}
+    headings, row, *_ = retrans(capsys, "--by", "", *ONCE).splitlines()
+    assert headings.startswith("whole host  SENT RETRANS RATIO%")
+    assert row.split() == ["whole", "host", "7", "0", "0.00", *["."] * 9]
+
+
+def test_one_json_line_has_the_group_and_all_its_figures(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    [line] = lines(capsys, "--by", "raddr", *ONCE)
+    assert line.pop("time").count("T") == 1
+    assert line == {
+        "type": "totals",
+        "interval_s": 1.0,
+        "key": {"raddr": "10.0.0.1"},
+        "sent": 100,
+        "bytes_sent": 0,
+        "retransmitted": 1,
+        "bytes_retransmitted": 0,
+        "ratio": 0.01,
+        "causes": {
+            **dict.fromkeys(("rto", "slow-start", "tlp", "syn", "synack", "other"), 0),
+            "fast": 1,
+        },
+        "unnecessary": 0,
+        "failed": 0,
+        "unattributed": 0,
+        "put_off": 0,
+        "control": 0,
+        "gave_up": 0,
+        "dropped": {"recursion": 0, "events": 0},
+    }
+
+
+def test_a_timestamp_is_the_first_line_of_a_print(capsys: pytest.CaptureFixture[str]) -> None:
+    first, rest = retrans(capsys, "--by", "raddr", "-T", *ONCE).split("\n", 1)
+    assert [len(part) for part in first.split(":")] == [2, 2, 2]
+    assert rest == TABLE
+
+
+def test_cgroups_are_shown_by_their_paths(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    source: type[MadeUpSockets],
+) -> None:
+    monkeypatch.setattr(cgroups, "paths", lambda: {9: "/system.slice/nginx.service"})
+    source.rates = {GroupKey(cgroup=9): {"segments_sent": 1}}
+    [line] = lines(capsys, "--by", "cgroup", *ONCE)
+    assert line["key"] == {"cgroup": "/system.slice/nginx.service"}
+
+
+def test_where_the_tracepoint_hides_failures_what_was_not_seen_has_failed(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    source: type[MadeUpSockets],
+) -> None:
+    source.rates = {LOSSY: {"segments_sent": 10, "segments_retransmitted": 3, "rto": 1}}
+    hides = host((Question.RETRANSMIT_ERROR, no(Question.RETRANSMIT_ERROR)))
+    for facts, expected in ((host(), (0, 2)), (hides, (2, 0))):
+        monkeypatch.setattr(probe, "collect_facts", lambda facts=facts: facts)
+        [line] = lines(capsys, "--by", "raddr", *ONCE)
+        assert (line["failed"], line["unattributed"]) == expected
+
+
+# --- what it asks for --------------------------------------------------------------------
+
+
+def test_counting_asks_for_the_totals_of_each_flow_and_for_no_events() -> None:
+    request = asked("-c").request
+    assert (request.grouping, request.totals, request.namespaces) == (FLOW, True, False)
+    assert (request.telling, request.measurement) == (frozenset(), None)
+
+
+def test_the_whole_host_is_one_group_whatever_the_limit() -> None:
+    opened = asked("--by", "", "--max-groups", "500")
+    assert (opened.request.grouping, opened.request.max_groups) == (Grouping(), 1)
+    assert opened.plan.slots == 3
+
+
+def test_groups_are_as_many_as_the_limit_allows() -> None:
+    opened = asked("-c", "--max-groups", "500", "--idle", "5")
+    assert (opened.request.max_groups, opened.plan.slots, opened.idle_s) == (500, 502, 5.0)
+    assert opened.plan.attach is None
+
+
+def test_a_namespace_becomes_its_inode() -> None:
+    inode = Path("/proc/self/ns/net").stat().st_ino
+    assert asked("-c", "--netns", "/proc/self/ns/net").request.selection.netns_inode == inode
+
+
+def test_verifying_counts_namespaces_and_reads_the_kernels_before_and_after_attaching(
+    monkeypatch: pytest.MonkeyPatch, source: type[MadeUpSockets]
+) -> None:
+    opened_by_then: list[int] = []
+
+    def read_all() -> dict[int, netns_counters.NetnsCounters]:
+        opened_by_then.append(len(source.opened))
+        return {}
+
+    monkeypatch.setattr(netns_counters, "read_all", read_all)
+    assert asked("-c", "--verify").request.namespaces is True
+    assert opened_by_then[:2] == [0, 1]
+
+
+def test_a_difference_that_nothing_explains_is_told_at_each_print_and_is_status_3_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    source: type[MadeUpSockets],
+) -> None:
+    counted = chain([0, 0], repeat(40))
+
+    def read_all() -> dict[int, netns_counters.NetnsCounters]:
+        counters = dict.fromkeys(netns_counters.COUNTERS, 0) | {"TcpRetransSegs": next(counted)}
+        return {7: netns_counters.NetnsCounters(7, 1, counters)}
+
+    monkeypatch.setattr(netns_counters, "read_all", read_all)
+    source.signals = {2: signal.SIGINT}
+    with pytest.raises(UnexplainedError) as raised:
+        dispatch(["retrans", "-c", "--verify", "--json", *OFTEN])
+    assert raised.value.exit_code == 3
+    types = [json.loads(line)["type"] for line in capsys.readouterr().out.splitlines()]
+    assert types == ["totals", "verify"] * 3
+    assert [opened.closed for opened in source.opened] == [True]
+
+
+@pytest.mark.parametrize(
+    ("lacks", "error"),
+    [(Question.PRIVILEGES, PrivilegeError), (Question.SYNACK, HookError)],
+)
+@pytest.mark.parametrize("words", [("-c",), ()])
+def test_what_the_host_lacks_ends_it_before_anything_is_loaded_or_printed(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    lacks: Question,
+    error: type[TcpvitalsError],
+    words: tuple[str, ...],
+) -> None:
+    monkeypatch.setattr(probe, "collect_facts", lambda: host((lacks, no(lacks))))
+    with pytest.raises(error):
+        dispatch(["retrans", *words])
+    assert MadeUpSockets.opened == []
+    assert capsys.readouterr().out == ""
+
+
+# --- who sits at a terminal --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "announced"),
+    [
+        ((), "retransmissions by raddr, shown at the end; Ctrl-C ends\n\n"),
+        (("-i", "3600"), "retransmissions by raddr, every 3600 s; Ctrl-C ends\n\n"),
+    ],
+)
+def test_who_sits_at_a_terminal_is_told_when_there_will_be_something_to_see(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    announced: str,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("LINES", "40")
+    assert retrans(capsys, "--by", "raddr", *words, *ONCE) == TABLE
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert retrans(capsys, "--by", "raddr", *words, *ONCE) == announced + TABLE
+    assert len(lines(capsys, "--by", "raddr", *words, *ONCE)) == 1
+
+
+# --- where it goes -----------------------------------------------------------------------
+
+
+def test_a_full_disk_ends_it_with_an_error_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, source: type[MadeUpSockets]
+) -> None:
+    full = Path("/dev/full").open("w")  # noqa: SIM115 - closing it would fail as writing does
+    monkeypatch.setattr(sys, "stdout", full)
+    with pytest.raises(OutputError) as raised:
+        dispatch(["retrans", "-c", *ONCE])
+    assert raised.value.exit_code == 4
+    assert str(raised.value) == "cannot write the output: No space left on device"
+    assert [opened.closed for opened in source.opened] == [True]
+    with pytest.raises(OSError, match="No space left on device"):
+        full.close()
+
+
+def test_a_reader_that_leaves_ends_it_quietly(
+    monkeypatch: pytest.MonkeyPatch, source: type[MadeUpSockets]
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    pipe = open(writer, "w")  # noqa: SIM115, PTH123 - a descriptor, and closing it would fail
+    monkeypatch.setattr(sys, "stdout", pipe)
+    with pytest.raises(BrokenPipeError):
+        dispatch(["retrans", "-c", *OFTEN])
+    assert [opened.closed for opened in source.opened] == [True]
+    with pytest.raises(BrokenPipeError):
+        pipe.close()
+
+
+def test_a_closed_standard_output_is_found_before_anything_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, source: type[MadeUpSockets]
+) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    with pytest.raises(OutputError, match="standard output is closed"):
+        dispatch(["retrans", "-c"])
+    assert source.opened == []
