@@ -1,7 +1,7 @@
 """What this host supports, and what tcpvitals will use.
 
-Every question has one of three answers: yes, no, could not tell. Exits with 0 if all of tcpvitals can
-run here, otherwise with the status that commands would end with, and says what to do.
+Every question has one of three answers: yes, no, could not tell. Exits with 0 if all of tcpvitals
+can run here, otherwise with the status that commands would end with, and says what to do.
 """
 
 from __future__ import annotations
