@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from tcpvitals.errors import UsageError
+from tcpvitals.kernel import netns
 from tcpvitals.model.printable import printable
 from tcpvitals.model.selection import Selection, parse_network, parse_ports
 
@@ -69,6 +71,15 @@ def selection(given: argparse.Namespace) -> Selection:
         rports=given.rport,
         family=given.family,
     ).checked()
+
+
+def in_namespace(chosen: Selection, name: str | None) -> Selection:
+    """Return the filters with the network namespace that was named, if one was.
+
+    Raises:
+        UsageError: there is no such namespace.
+    """
+    return replace(chosen, netns_inode=netns.find_inode(name)) if name is not None else chosen
 
 
 def add_limits(groups: argparse._ArgumentGroup, *, bytes_each: str, idle: str) -> None:

@@ -19,8 +19,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
 from tcpvitals.commands import retrans_options
+from tcpvitals.commands.options import in_namespace
 from tcpvitals.commands.output import escaping_output
-from tcpvitals.kernel import netns
 
 if TYPE_CHECKING:
     import argparse
@@ -33,10 +33,8 @@ if TYPE_CHECKING:
 def main(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     """Run until the duration is over or a signal comes."""
     options = retrans_options.parse(parser, arguments)
-    if options.netns is not None:
-        selection = replace(options.selection, netns_inode=netns.find_inode(options.netns))
-        options = replace(options, selection=selection)
-    return _run(options, escaping_output())
+    selection = in_namespace(options.selection, options.netns)
+    return _run(replace(options, selection=selection), escaping_output())
 
 
 def _run(options: RetransOptions, stream: TextIO) -> int:

@@ -211,8 +211,8 @@ def _expect_timeouts(view: _View) -> _Expectation:
                 view.ours("timeouts_last"),
                 "{n} connection{s} given up at a timeout (tcp_write_timeout)",
             ),
-            _Allowance(synacks, "{n} handshake{s} given up (tcp_syn_ack_timeout)"),
-            _Allowance(unsent, "{n} timeout{s} whose retransmission failed or was put off"),
+            _Allowance(synacks, "at most {n} handshake{s} given up (tcp_syn_ack_timeout)"),
+            _Allowance(unsent, "at most {n} timeout{s} whose retransmission failed or was put off"),
             _Allowance(deferred, "{n} timeout{s} of deferred accepts (tcp_syn_ack_timeout)"),
         ),
     )
