@@ -22,7 +22,7 @@ from tcpvitals.kernel.btf import Layouts
 from tcpvitals.kernel.group_table import GroupTable, TableMaps
 from tcpvitals.kernel.plan import Attach
 from tcpvitals.kernel.rtt_counters import RttCounters, Shape
-from tcpvitals.kernel.settings import encode
+from tcpvitals.kernel.settings import Telling, encode
 from tcpvitals.kernel.totals_counters import TotalsCounters
 from tcpvitals.kernel.verifier_log import first_meaningful_line
 
@@ -186,6 +186,8 @@ class Loaded:
         for name in unused:
             self.map(name).leave_out()
         totals = plan.slots if request.counts_retransmissions else 1
+        if Telling.RETRANSMISSIONS not in request.telling:
+            self.map("attempts").set_max_entries(1)  # a megabyte that nobody would look at
         for name, entries in (
             ("groups", plan.slots),
             ("counters", plan.counter_records if request.measurement else 1),
