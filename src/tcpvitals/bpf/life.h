@@ -23,7 +23,8 @@ static __always_inline void on_listen(struct sock *sk, struct socket_state *stat
 {
 	__u64 since = state->since_boot_ns;
 
-	*state = (struct socket_state){.since_boot_ns = since, .accounted_known = 1};
+	*state =
+		(struct socket_state){.since_boot_ns = since, .accounted_known = 1, .handshake = 1};
 	own_by_current(state);
 	note_listener(sk->__sk_common.skc_net.net->ns.inum, sk->__sk_common.skc_num, &state->owner);
 }
@@ -33,7 +34,8 @@ static __always_inline void on_request_answered(struct socket_state *state)
 {
 	struct owner owner = state->owner;
 
-	*state = (struct socket_state){.role = ROLE_SERVER, .accounted_known = 1, .owner = owner};
+	*state = (struct socket_state){
+		.role = ROLE_SERVER, .accounted_known = 1, .handshake = 1, .owner = owner};
 }
 
 /* Where no state could be copied (before 5.11, or a listener that nobody knew), the port's will do.
@@ -65,8 +67,8 @@ static __always_inline void on_accept(struct sock *sk, struct socket_state *stat
 	tp = tcp_sock_of(sk);
 	if (!tp)
 		return;
-	state->accounted.total_retrans = tp->total_retrans;
-	state->event_retrans = tp->total_retrans;
+	state->handshake = 1;
+	leave_out_synacks(state, tp->total_retrans);
 	state->accounted_known = 1;
 }
 

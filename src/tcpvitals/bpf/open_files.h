@@ -39,6 +39,8 @@ static __always_inline void note_owner(struct sock *sk, const struct owner *owne
 		return;
 	if (!state->accounted_known)
 		begin_totals(sk, state, direct);
+	if (FIELD(direct, sk, __sk_common.skc_state) == TCP_LISTEN)
+		state->handshake = 1; /* what it accepts begins with a copy of this */
 	if (state->owner_pass == pass)
 		return;
 	state->owner_pass = pass;

@@ -146,7 +146,8 @@ struct socket_state {
 	__u32 event_retrans; /* total_retrans at its last event */
 	__u32 owner_pass;    /* the pass over all open files that last saw the owner */
 	struct owner owner;
-	__u32 more_padding;
+	__u8 handshake; /* its total_retrans may begin with SYN-ACKs, counted one by one */
+	__u8 padding[3];
 };
 
 /* The totals of one group or of one network namespace; they only grow. */

@@ -70,6 +70,16 @@ static __always_inline bool may_be_put_off(__u32 error)
 	       error == EHOSTUNREACH;
 }
 
+/* Where the end of the handshake was not seen: but for this one, total_retrans is of SYN-ACKs. */
+static __always_inline void begin_connected(struct sock *sk, struct tcp_sock *tp,
+                                            struct socket_state *state, const struct resend *resend)
+{
+	__u32 own = may_be_put_off(resend->error) ? 0 : resend->segments;
+
+	if (state && is_connected(sk->__sk_common.skc_state))
+		leave_out_synacks(state, tp->total_retrans - own);
+}
+
 /* Did the kernel count it?  The socket's own counter tells, if we know where it stood. */
 static __always_inline bool is_counted(struct tcp_sock *tp, struct socket_state *state,
                                        const struct resend *resend)
@@ -213,6 +223,7 @@ static __always_inline int on_retransmission(struct sock *sk, struct sk_buff *sk
 		return 0;
 	read_skb(skb, &resend);
 	resend.cause = cause_of(tp, sk->__sk_common.skc_state, resend.flags);
+	begin_connected(sk, tp, state, &resend);
 	resend.put_off = !is_counted(tp, state, &resend);
 	resend.closed_window = is_window_closed(sk, tp, &resend);
 	if (!resend.put_off)

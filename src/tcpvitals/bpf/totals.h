@@ -72,6 +72,24 @@ static __always_inline void begin_totals(struct sock *sk, struct socket_state *s
 /* A new namespace's; on the stack they would take a quarter of it. */
 static const struct retrans_counters zeroes = {};
 
+/* What total_retrans began with, `retrans`, is no retransmission of the socket's own.  As a rule
+ * that is known when the handshake ends; where the kernel skipped us then, at the next opportunity.
+ */
+static __always_inline void leave_out_synacks(struct socket_state *state, __u32 retrans)
+{
+	if (!state->handshake)
+		return;
+	state->handshake = 0;
+	state->accounted.total_retrans = retrans;
+	state->event_retrans = retrans;
+}
+
+/* A listener sends no data; and until a handshake ends, total_retrans holds SYN-ACKs. */
+static __always_inline bool is_connected(__u8 tcp_state)
+{
+	return tcp_state != TCP_LISTEN && tcp_state != TCP_SYN_RECV;
+}
+
 static __always_inline struct retrans_counters *counters_of_slot(__u32 slot)
 {
 	return bpf_map_lookup_elem(&retrans_counters, &slot);
@@ -156,6 +174,7 @@ static __always_inline void settle_step(struct sock *sk, struct socket_state *st
 
 	if (!read_totals(sk, &step, direct))
 		return;
+	leave_out_synacks(state, step.total_retrans);
 	take_step(&state->accounted, &step);
 	if (is_nothing(&step))
 		return;
@@ -167,12 +186,11 @@ static __always_inline void settle_step(struct sock *sk, struct socket_state *st
 		add_step(to, &step);
 }
 
-/* Up to the end of a handshake, total_retrans holds SYN-ACKs, which are counted one by one. */
 static __noinline int settle(struct sock *sk, struct socket_state *state)
 {
 	if (!settings.count_totals && !settings.count_namespaces)
 		return 0;
-	if (sk->__sk_common.skc_state == TCP_SYN_RECV)
+	if (!is_connected(sk->__sk_common.skc_state))
 		return 0;
 	if (state->accounted_known)
 		settle_step(sk, state, true);
@@ -210,11 +228,13 @@ int settle_sockets_by_pointer(struct bpf_iter__bpf_map_elem *ctx)
 	struct socket_state *state = ctx->value;
 	__u64 *pointer = ctx->key;
 	struct sock *sk;
+	__u8 tcp_state;
 
 	if (!pointer || !state || !may_settle(state))
 		return 0;
 	sk = (struct sock *)*pointer;
-	if (BPF_CORE_READ(sk, __sk_common.skc_state) != TCP_CLOSE)
+	tcp_state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	if (tcp_state != TCP_CLOSE && is_connected(tcp_state))
 		settle_step(sk, state, false);
 	return 0;
 }
