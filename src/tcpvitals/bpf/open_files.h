@@ -24,8 +24,11 @@ enum bpf_func_id___open_files {
 static __always_inline void note_listener(__u32 netns_inode, __u16 port, const struct owner *owner)
 {
 	struct listener listener = {.netns_inode = netns_inode, .port = port};
-	struct listening listening = {.role = ROLE_SERVER};
+	struct listening listening = {.role = ROLE_SERVER, .owner_pass = pass}, *known;
 
+	known = bpf_map_lookup_elem(&listeners, &listener);
+	if (known && known->owner_pass == pass && known->owner.tgid)
+		return;
 	if (owner)
 		listening.owner = *owner;
 	bpf_map_update_elem(&listeners, &listener, &listening, BPF_ANY);

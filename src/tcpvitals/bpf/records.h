@@ -230,6 +230,7 @@ struct listener {
 /* What a connection takes over from its listener's port where it cannot from the listener. */
 struct listening {
 	enum role role;
+	__u32 owner_pass; /* as in struct socket_state */
 	struct owner owner;
 };
 

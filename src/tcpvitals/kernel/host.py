@@ -20,6 +20,8 @@ OLDEST_KERNEL: Final = (5, 8)
 # Raw tracepoints were first guarded in 6.1 or 6.2, depending on who built it; nothing in BTF shows
 # it, and without it we merely use atomics.
 GUARDED_SINCE: Final = (6, 2)
+# Programs at tracepoints ran with preemption off until then.
+PREEMPTIBLE_SINCE: Final = (7, 0)
 # Map memory counted against RLIMIT_MEMLOCK until 5.11 moved it to memory cgroups.
 MEMLOCK_UNTIL: Final = (5, 11)
 _MEMLOCK_ENOUGH: Final = 256 << 20

@@ -136,11 +136,15 @@ class Loaded:
     def _recursion(self) -> int:
         """Of the programs that count, or follow what is counted.
 
-        What interrupts a system call's program is a packet, with which it has nothing to do.
+        What interrupts a system call's program is a packet, with which it has nothing to do, unless
+        it may also be another task.
         """
-        counting = self._wanted.intersection(_HOOKS) - {"state_changed_by_call"}
+        counting = self._wanted.intersection(_HOOKS)
+        if not self._plan.preemptible:
+            counting -= {"state_changed_by_call"}
         if not self._request.needs_owner:
-            counting -= {"state_changed_by_packet"}  # costs a role, that of the port will do
+            # Costs a role: that of the port will do.
+            counting -= {"state_changed_by_call", "state_changed_by_packet"}
         infos = (self._object.programs[name].info(_PROG_INFO_BYTES) for name in counting)
         return sum(struct.unpack_from("<Q", info, _RECURSION_MISSES_AT)[0] for info in infos)
 

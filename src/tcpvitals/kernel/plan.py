@@ -16,6 +16,7 @@ from tcpvitals.errors import (
     ResourceError,
 )
 from tcpvitals.kernel.facts import Answer, HostFacts, Question
+from tcpvitals.kernel.host import PREEMPTIBLE_SINCE, since
 
 if TYPE_CHECKING:
     from tcpvitals.errors import TcpvitalsError
@@ -47,7 +48,8 @@ class Attach(StrEnum):
 class Plan:
     """What to load: hook, object, how sockets are remembered, how counters are laid out.
 
-    `shows_errors` says that retransmissions which do not leave this host are told, too.
+    `shows_errors` says that retransmissions which do not leave this host are told, too;
+    `preemptible` that tasks may preempt each other in the middle of a program.
     """
 
     attach: Attach | None
@@ -58,6 +60,7 @@ class Plan:
     sharded_slots: int
     exclusive_shards: bool
     shows_errors: bool
+    preemptible: bool
 
     @property
     def object_name(self) -> str:
@@ -165,4 +168,5 @@ def make_plan(
         sharded_slots=min(slots, max(_SHARDED_AT_LEAST, _SHARDED_RECORDS // shards)),
         exclusive_shards=facts.says(Question.GUARD, Answer.YES),
         shows_errors=facts.says(Question.RETRANSMIT_ERROR, Answer.YES),
+        preemptible=since(facts.release, PREEMPTIBLE_SINCE) is not Answer.NO,
     )

@@ -26,9 +26,8 @@ if TYPE_CHECKING:
     from tcpvitals.model.totals import Totals
 
 _NS: Final = 1_000_000_000
-# So many events are decoded and shown at a time, a third of a second's work: signals and prints
-# wait no longer.
-_BATCH: Final = 32_768
+# So many events are decoded and shown at a time: signals and prints wait no longer than that.
+_BATCH: Final = 2_048
 
 
 def boot_time_ns() -> int:
