@@ -216,9 +216,9 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from tcpvitals.commands import main
-from tcpvitals.kernel import rtt_program
+from tcpvitals.kernel import loaded
 folder = Path(sys.argv.pop(1))
-rtt_program.resources = SimpleNamespace(files=lambda _: folder)
+loaded.resources = SimpleNamespace(files=lambda _: folder)
 main.run()
 """
 # r1 = *(u64 *)(r9 + 0), where r9 was never set.
