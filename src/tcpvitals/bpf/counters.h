@@ -32,14 +32,20 @@ static __always_inline struct losses *losses_here(void)
 	return bpf_map_lookup_elem(&losses, &only);
 }
 
-static __always_inline struct rtt_counters *counters_of(__u32 slot)
+/* One of several histograms is that many records further on. */
+static __always_inline struct rtt_counters *counters_after(__u32 skipped, __u32 slot)
 {
 	__u32 sharded = settings.sharded_slots, mask = settings.shard_mask; /* read once each */
-	__u32 index = sharded * mask + slot;
+	__u32 index = skipped + sharded * mask + slot;
 
 	if (slot < sharded)
-		index = slot * (mask + 1) + (bpf_get_smp_processor_id() & mask);
+		index = skipped + slot * (mask + 1) + (bpf_get_smp_processor_id() & mask);
 	return bpf_map_lookup_elem(&counters, &index);
+}
+
+static __always_inline struct rtt_counters *counters_of(__u32 slot)
+{
+	return counters_after(0, slot);
 }
 
 /* Compare-and-swap needs -mcpu=v3 (5.12).  Without, a raise that meets another may be lost; user

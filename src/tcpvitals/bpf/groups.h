@@ -9,26 +9,38 @@
 
 #include "sockets.h"
 
-struct {
+/* A table of slots; what they count is elsewhere.  Their lengths are set before load. */
+struct places {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1); /* set before load, as are those below */
+	__uint(max_entries, 1);
 	__type(key, struct group_key);
 	__type(value, struct group_place);
-} group_places SEC(".maps");
+};
 
-struct {
+struct slots {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct group);
-} groups SEC(".maps");
+};
 
-struct {
+struct free {
 	__uint(type, BPF_MAP_TYPE_QUEUE);
 	__uint(max_entries, 1);
 	__type(value, __u32);
-} free_slots SEC(".maps");
+};
+
+struct places group_places SEC(".maps");
+struct slots groups SEC(".maps");
+struct free free_slots SEC(".maps");
+
+/* Which of the tables; a constant wherever it is used. */
+struct table {
+	void *places;
+	void *slots;
+	void *free;
+};
 
 static __always_inline void mask_address(struct address *to, const struct address *from,
                                          const volatile struct address *mask)
@@ -66,10 +78,10 @@ static __always_inline void key_ports(struct group_key *key, const struct endpoi
 }
 
 /* Sockets without a group share one, and look again whenever its generation moves on. */
-static __always_inline void place_other(struct group_place *place)
+static __always_inline void place_other(struct table table, struct group_place *place)
 {
 	__u32 slot = SLOT_OTHER;
-	struct group *other = bpf_map_lookup_elem(&groups, &slot);
+	struct group *other = bpf_map_lookup_elem(table.slots, &slot);
 
 	place->slot = SLOT_OTHER;
 	place->generation = other ? other->generation : 0;
@@ -77,40 +89,42 @@ static __always_inline void place_other(struct group_place *place)
 
 /* Two CPUs may do this for one key at a time: the second finds the first's place and hands its own
  * slot back. */
-static __always_inline void add_group(const struct group_key *key, struct group_place *place)
+static __always_inline void add_group(struct table table, const struct group_key *key,
+                                      struct group_place *place)
 {
 	struct group_place *theirs;
 	struct group *group;
 
-	if (bpf_map_pop_elem(&free_slots, &place->slot))
+	if (bpf_map_pop_elem(table.free, &place->slot))
 		goto none;
-	group = bpf_map_lookup_elem(&groups, &place->slot);
+	group = bpf_map_lookup_elem(table.slots, &place->slot);
 	if (!group)
 		goto none;
 	group->key = *key;
 	place->generation = group->generation;
-	if (!bpf_map_update_elem(&group_places, key, place, BPF_NOEXIST)) {
+	if (!bpf_map_update_elem(table.places, key, place, BPF_NOEXIST)) {
 		group->in_use = 1;
 		return;
 	}
-	bpf_map_push_elem(&free_slots, &place->slot, BPF_EXIST);
-	theirs = bpf_map_lookup_elem(&group_places, key);
+	bpf_map_push_elem(table.free, &place->slot, BPF_EXIST);
+	theirs = bpf_map_lookup_elem(table.places, key);
 	if (theirs) {
 		*place = *theirs;
 		return;
 	}
 none:
-	place_other(place);
+	place_other(table, place);
 }
 
-static __always_inline void place_of_key(const struct group_key *key, struct group_place *place)
+static __always_inline void place_of_key(struct table table, const struct group_key *key,
+                                         struct group_place *place)
 {
-	struct group_place *known = bpf_map_lookup_elem(&group_places, key);
+	struct group_place *known = bpf_map_lookup_elem(table.places, key);
 
 	if (known)
 		*place = *known;
 	else
-		add_group(key, place);
+		add_group(table, key, place);
 }
 
 #endif

@@ -184,14 +184,27 @@ struct file {
 	void *private_data;
 };
 
+struct nsproxy {
+	struct net *net_ns;
+};
+
 struct task_struct {
 	unsigned int flags;
+	int pid; /* the thread's */
 	int tgid;
+	struct nsproxy *nsproxy;
 	struct task_struct *group_leader;
 	char comm[16];
 };
 
-struct bpf_iter_meta;
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__task {
+	struct bpf_iter_meta *meta;
+	struct task_struct *task;
+};
 
 struct bpf_iter__task_file {
 	struct bpf_iter_meta *meta;

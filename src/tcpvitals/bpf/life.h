@@ -98,6 +98,35 @@ static __always_inline bool is_given_up(struct sock *sk)
 	       error != EPIPE && error != ECONNREFUSED && error != ECONNABORTED;
 }
 
+static __always_inline bool is_attempt(int tcp_state)
+{
+	return tcp_state == TCP_SYN_SENT || tcp_state == TCP_SYN_RECV;
+}
+
+/* Whether a change opens a connection, closes one, or ends an attempt at one. */
+static __always_inline bool is_turn(int old_state, int new_state)
+{
+	if (is_attempt(old_state))
+		return !is_attempt(new_state);
+	return new_state == TCP_CLOSE && old_state != TCP_LISTEN;
+}
+
+static __noinline int count_turn(struct sock *sk, struct socket_state *state, int old_state,
+                                 int new_state)
+{
+	struct retrans_counters *to = counters_of_slot(totals_slot(sk, state, true));
+
+	if (!to)
+		return 0;
+	if (new_state != TCP_CLOSE)
+		__sync_fetch_and_add(&to->connections_opened, 1);
+	else if (is_attempt(old_state))
+		__sync_fetch_and_add(&to->connections_failed, 1);
+	else
+		__sync_fetch_and_add(&to->connections_closed, 1);
+	return 0;
+}
+
 static __noinline int count_given_up(struct sock *sk, struct socket_state *state)
 {
 	struct retrans_counters *to = counters_of_slot(totals_slot(sk, state, true));
@@ -168,6 +197,8 @@ static __always_inline void on_change(struct sock *sk, struct socket_state *stat
 		own_by_current(state);
 	if (new_state == TCP_CLOSE)
 		on_close(sk, state);
+	if (settings.count_totals && is_turn(old_state, new_state))
+		count_turn(sk, state, old_state, new_state);
 }
 
 /* All that RTT needs: a socket's first segment makes its state. */

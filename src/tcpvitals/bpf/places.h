@@ -23,7 +23,7 @@ static __always_inline void find_place(struct sock *sk, const struct socket_stat
 		key_addresses(&key, ends);
 		key_ports(&key, ends, role);
 		key_owner(&key, sk, state, direct);
-		place_of_key(&key, place);
+		place_of_key((struct table){&group_places, &groups, &free_slots}, &key, place);
 	}
 }
 

@@ -164,7 +164,24 @@ struct retrans_counters {
 	__u64 timeouts_closed_window;
 	__u64 timeouts_synack;  /* SYN-ACKs sent again by the timer, and not because of another SYN
 	                         */
-	__u64 by_cause[CAUSES]; /* segments, without the failed ones */
+	__u64 connections_opened;
+	__u64 connections_closed; /* of the opened ones, and of those older than we are */
+	__u64 connections_failed; /* attempts that came to nothing */
+	__u64 by_cause[CAUSES];   /* segments, without the failed ones */
+};
+
+/* Which ports tell flows apart. */
+enum flow_ports {
+	FLOWS_OFF = 0, /* flows are not counted */
+	FLOWS_BOUNDED = 1, /* the service's; the ephemeral side's is 0 */
+	FLOWS_FULL = 2,
+};
+
+/* A network namespace, and a process in it. */
+struct netns_task {
+	__u64 cookie; /* 0 where the kernel has none to read */
+	__u32 inode;
+	__u32 tgid;
 };
 
 struct netns_key {
@@ -263,6 +280,9 @@ struct settings {
 	enum sample sample;
 	__u32 unit_us; /* bucketed value = microseconds / this */
 
+	enum flow_ports flow_ports;
+	__u32 histogram_records; /* counters of one histogram of all slots, when there are three */
+
 	__u32 shard_mask;      /* shards - 1, a power of two */
 	__u32 sharded_slots;   /* slots below this have a counter for each shard */
 	__u8 exclusive_shards; /* one CPU a shard, and nothing interrupts us there: no atomics */
@@ -274,7 +294,9 @@ struct settings {
 	__u8 count_namespaces; /* the same for each network namespace, filters or not */
 	__u8 emit_retransmissions;
 	__u8 emit_states;
-	__u8 padding[3];
+	__u8 all_samples; /* srtt, rtt and inflation, a histogram each, whatever `sample` says */
+	__u8 count_live;  /* the iterator counts the connections that are open */
+	__u8 padding;
 };
 
 #endif

@@ -185,7 +185,7 @@ static __noinline int emit_resend(struct sock *sk, struct tcp_sock *tp,
 }
 
 static __always_inline void count_resend(struct sock *sk, __u32 slot, const struct resend *resend,
-                                         bool stateless)
+                                         const struct endpoints *ends, bool stateless)
 {
 	struct retrans_counters *to = counters_of_slot(slot);
 
@@ -200,6 +200,8 @@ static __always_inline void count_resend(struct sock *sk, __u32 slot, const stru
 		if (stateless)
 			add_stateless(to, resend);
 	}
+	if (settings.flow_ports && stateless && !resend->put_off)
+		add_to_flow(ends, role_by_listener(ends), resend->segments);
 }
 
 static __always_inline struct socket_state *state_or_loss(struct sock *sk)
@@ -230,10 +232,10 @@ static __always_inline int on_retransmission(struct sock *sk, struct sk_buff *sk
 		begin_with(sk, state, &resend);
 	if (state)
 		settle(sk, state);
-	count_resend(sk, totals_slot(sk, state, true), &resend, !state);
+	read_socket_ends(sk, &ends, true);
+	count_resend(sk, totals_slot(sk, state, true), &resend, &ends, !state);
 	if (!settings.emit_retransmissions || resend.put_off)
 		return 0;
-	read_socket_ends(sk, &ends, true);
 	if (wants_socket(&ends))
 		emit_resend(sk, tp, state, &ends, &resend);
 	return 0;
@@ -277,7 +279,7 @@ static __always_inline int on_synack(struct sock *sk, struct request_sock *reque
 	/* A request whose timer runs is answered again because the SYN came again. */
 	resend.by_timer = !request->rsk_timer.entry.pprev;
 	read_endpoints(&request->__req_common, &ends, true);
-	count_resend(sk, request_slot(sk, state, &ends), &resend, true);
+	count_resend(sk, request_slot(sk, state, &ends), &resend, &ends, true);
 	if (settings.emit_retransmissions && wants_socket(&ends))
 		emit_synack(sk, request, state, &ends);
 	return 0;

@@ -50,11 +50,37 @@ static __always_inline bool take_sample(struct sock *sk, struct socket_state *st
 	return is_new_sample(state, now.delivered) && now.rtt_us;
 }
 
+static __always_inline void add_to_histogram(__u32 number, __u32 slot, __u32 value_us)
+{
+	struct rtt_counters *to = counters_after(number * settings.histogram_records, slot);
+
+	if (to)
+		add_sample(to, slot, value_us);
+}
+
+/* Three histograms side by side: srtt, rtt, inflation. */
+static __always_inline int count_all(struct sock *sk, struct socket_state *state,
+                                     struct rtt_counters *to, __u32 slot)
+{
+	struct tcp_reading now;
+
+	if (!to || !read_tcp(sk, &now))
+		return 0;
+	add_sample(to, slot, now.srtt_us);
+	if (!is_new_sample(state, now.delivered) || !now.rtt_us)
+		return 0;
+	add_to_histogram(1, slot, now.rtt_us);
+	add_to_histogram(2, slot, now.rtt_us > now.min_us ? now.rtt_us - now.min_us : 0);
+	return 0;
+}
+
 static __always_inline int count(struct sock *sk, struct socket_state *state,
                                  struct rtt_counters *to, __u32 slot)
 {
 	__u32 value_us;
 
+	if (settings.all_samples)
+		return count_all(sk, state, to, slot);
 	if (to && take_sample(sk, state, &value_us))
 		add_sample(to, slot, value_us);
 	return 0;

@@ -46,7 +46,9 @@ static __always_inline bool read_tcp(struct sock *sk, struct tcp_reading *readin
 			return false;
 		reading->srtt_us = tp->srtt_us >> 3;
 		/* Another cache line, and not always wanted. */
-		reading->min_us = settings.sample >= SAMPLE_MIN ? tp->rtt_min.s[0].v : ~0U;
+		reading->min_us = settings.sample >= SAMPLE_MIN || settings.all_samples
+		                          ? tp->rtt_min.s[0].v
+		                          : ~0U;
 		reading->rtt_us = tp->rack.rtt_us;
 		reading->delivered = tp->delivered;
 		return true;

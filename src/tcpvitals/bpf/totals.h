@@ -11,6 +11,7 @@
 #define TCPVITALS_TOTALS_H
 
 #include "counters.h"
+#include "flows.h"
 #include "places.h"
 #include "tcp_reading.h"
 
@@ -21,6 +22,15 @@ struct {
 	__type(key, __u32);
 	__type(value, struct retrans_counters);
 } retrans_counters SEC(".maps");
+
+/* Connections that are open, by slot: user space zeroes them, and the iterator counts anew. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1); /* set before load, as above */
+	__type(key, __u32);
+	__type(value, __u64);
+} live SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -166,37 +176,47 @@ static __always_inline bool is_nothing(const struct accounted *step)
 	         step->bytes_retrans);
 }
 
-/* Bring the totals up to what the socket's own counters say. */
-static __always_inline void settle_step(struct sock *sk, struct socket_state *state, bool direct)
+/* Bring the totals up to what the socket's own counters say; how many segments more it sent again.
+ */
+static __always_inline __s32 settle_step(struct sock *sk, struct socket_state *state, bool direct)
 {
 	struct retrans_counters *to;
 	struct accounted step = {};
 
 	if (!read_totals(sk, &step, direct))
-		return;
+		return 0;
 	leave_out_synacks(state, step.total_retrans);
 	take_step(&state->accounted, &step);
 	if (is_nothing(&step))
-		return;
+		return 0;
 	to = counters_of_slot(totals_slot(sk, state, direct));
 	if (to)
 		add_step(to, &step);
 	to = settings.count_namespaces ? namespace_totals(&sk->__sk_common, direct) : NULL;
 	if (to)
 		add_step(to, &step);
+	return step.total_retrans;
 }
 
-static __noinline int settle(struct sock *sk, struct socket_state *state)
+static __noinline int settle_socket(struct sock *sk, struct socket_state *state)
 {
 	if (!settings.count_totals && !settings.count_namespaces)
 		return 0;
 	if (!is_connected(sk->__sk_common.skc_state))
 		return 0;
 	if (state->accounted_known)
-		settle_step(sk, state, true);
-	else
-		begin_totals(sk, state, true);
+		return settle_step(sk, state, true);
+	begin_totals(sk, state, true);
 	return 0;
+}
+
+/* The flow's in a call of its own: the stacks of both are more than 5.10 allows. */
+static __always_inline void settle(struct sock *sk, struct socket_state *state)
+{
+	__s32 again = settle_socket(sk, state);
+
+	if (settings.flow_ports && again)
+		count_flow(sk, state, again);
 }
 
 /* What has closed is settled, and its counters may be on their way back to 0 for a new connection.
@@ -204,6 +224,21 @@ static __noinline int settle(struct sock *sk, struct socket_state *state)
 static __always_inline bool may_settle(const struct socket_state *state)
 {
 	return state->accounted_known && !state->closed;
+}
+
+/* What the kernel counts as CurrEstab. */
+static __always_inline void note_live(struct sock *sk, struct socket_state *state, __u8 tcp_state,
+                                      bool direct)
+{
+	__u64 *count;
+	__u32 slot;
+
+	if (!settings.count_live || (tcp_state != TCP_ESTABLISHED && tcp_state != TCP_CLOSE_WAIT))
+		return;
+	slot = totals_slot(sk, state, direct);
+	count = bpf_map_lookup_elem(&live, &slot);
+	if (count && slot != SLOT_UNRESOLVED)
+		__sync_fetch_and_add(count, 1);
 }
 
 SEC("iter/bpf_sk_storage_map")
@@ -217,6 +252,8 @@ int settle_sockets(struct bpf_iter__bpf_sk_storage_map *ctx)
 	settle(sk, state);
 	if (state->closed) /* it closed while we were at it: ours may have been the older reading */
 		settle(sk, state);
+	else
+		note_live(sk, state, sk->__sk_common.skc_state, true);
 	return 0;
 }
 
@@ -229,13 +266,18 @@ int settle_sockets_by_pointer(struct bpf_iter__bpf_map_elem *ctx)
 	__u64 *pointer = ctx->key;
 	struct sock *sk;
 	__u8 tcp_state;
+	__s32 again;
 
 	if (!pointer || !state || !may_settle(state))
 		return 0;
 	sk = (struct sock *)*pointer;
 	tcp_state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	if (tcp_state != TCP_CLOSE && is_connected(tcp_state))
-		settle_step(sk, state, false);
+	if (tcp_state == TCP_CLOSE || !is_connected(tcp_state))
+		return 0;
+	again = settle_step(sk, state, false);
+	if (settings.flow_ports && again)
+		count_flow_indirectly(sk, state, again);
+	note_live(sk, state, tcp_state, false);
 	return 0;
 }
 

@@ -34,6 +34,9 @@ FIELDS: Final = (
     "timeouts_last",
     "timeouts_closed_window",
     "timeouts_synack",
+    "connections_opened",
+    "connections_closed",
+    "connections_failed",
     *(cause.value for cause in CAUSES),
 )
 """The columns, in order; those of causes are segments that left this host."""
