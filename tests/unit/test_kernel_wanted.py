@@ -26,6 +26,11 @@ RETRANSMITTED = {"synack_retransmitted", "retransmitted_or_failed"}
 COUNTED = FOLLOWED | RETRANSMITTED | {"socket_gone", "settle_sockets"}
 
 
+VITALS = Request(
+    WHOLE_HOST, ANYTHING, 1, Measurement(), totals=True, namespaces=True, vitals=True
+)
+
+
 def plan(*without: Question, rtt: bool = False, attach: Attach | None = None) -> Plan:
     """Return the plan of a host that lacks something."""
     return make_plan(host(*((one, no(one)) for one in without)), attach, 1, rtt=rtt)
@@ -118,6 +123,10 @@ def test_where_sockets_are_kept_in_a_hash_totals_are_settled_by_pointer() -> Non
     assert hashed == COUNTED - {"settle_sockets"} | {"settle_sockets_by_pointer"}
 
 
+def test_vitals_take_all_that_totals_and_rtt_take_and_the_search_for_namespaces() -> None:
+    assert _wanted(VITALS, plan(rtt=True)) == COUNTED | {"rtt_fentry", "visit_namespaces"}
+
+
 # --- the objects -------------------------------------------------------------------------
 
 
@@ -125,6 +134,7 @@ def every_request() -> list[Request]:
     """Return requests of every kind."""
     return [
         rtt_request(Grouping((Field.ROLE,))),
+        VITALS,
         *(
             Request(WHOLE_HOST, ANYTHING, 1, totals=totals, namespaces=namespaces, telling=telling)
             for totals, namespaces, telling in product(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 Records: TypeAlias = np.ndarray[tuple[int], np.dtype[np.void]]
 Slots: TypeAlias = npt.NDArray[np.intp]
 Counts: TypeAlias = npt.NDArray[np.uint64]
+Flags: TypeAlias = npt.NDArray[np.bool_]
 
 _ALL_ONES: Final = 0xFFFF_FFFF
 # Slots are taken back when fewer than an eighth are free, until a quarter is.
@@ -55,6 +56,11 @@ class Figures(Protocol[_Total_co]):
     @property
     def counts(self) -> Counts:
         """How much, for telling who is idle."""
+        ...
+
+    @property
+    def busy(self) -> Flags:
+        """Which must keep their slot, however idle."""
         ...
 
     def total(self) -> _Total_co:
@@ -143,7 +149,7 @@ class GroupTable(Generic[_Figures, _Total]):
         other: _Total = self._read(np.array([self._other])).total()
         retired = self._retired + self._read(self._leaving).total()
         reading = Reading(self._decode_keys(used, now_ns), figures, other, retired)
-        self._note_activity(used, figures.counts, now_ns)
+        self._note_activity(used, figures, now_ns)
         if len(self._leaving):
             self._finish_leaving(now_ns)
         else:
@@ -180,8 +186,9 @@ class GroupTable(Generic[_Figures, _Total]):
     def _give(self, slot: int) -> None:
         self._maps.free_slots.update(b"", slot.to_bytes(4, "little"))
 
-    def _note_activity(self, used: Slots, counts: Counts, now_ns: int) -> None:
-        active = used[counts != self._last_counts[used]]
+    def _note_activity(self, used: Slots, figures: _Figures, now_ns: int) -> None:
+        counts = figures.counts
+        active = used[(counts != self._last_counts[used]) | figures.busy]
         self._active_ns[active] = now_ns
         self._last_counts[used] = counts
 
@@ -218,7 +225,8 @@ class GroupTable(Generic[_Figures, _Total]):
         self._last_counts[slot] = 0
 
 
-def map_records(source: Map, record: np.dtype[np.void], length: int) -> Records:
-    """The first `length` values of an mmapable array, as they change."""
-    memory = mmap.mmap(source.fd, length * record.itemsize)
+def map_records(source: Map, record: np.dtype[np.void], length: int, skipped: int = 0) -> Records:
+    """So many values of an mmapable array, as they change; those skipped must be whole pages."""
+    size = record.itemsize
+    memory = mmap.mmap(source.fd, length * size, offset=skipped * size)
     return np.frombuffer(memory, record, length)

@@ -20,11 +20,13 @@ from tcpvitals.errors import HookError, PrivilegeError, ResourceError, VerifierE
 from tcpvitals.kernel import libbpf
 from tcpvitals.kernel.btf import Layouts
 from tcpvitals.kernel.group_table import GroupTable, TableMaps
-from tcpvitals.kernel.plan import Attach
+from tcpvitals.kernel.plan import NO_GROUPS, Attach
 from tcpvitals.kernel.rtt_counters import RttCounters, Shape
-from tcpvitals.kernel.settings import Telling, encode
+from tcpvitals.kernel.settings import FlowPorts, Telling, encode
 from tcpvitals.kernel.totals_counters import TotalsCounters
 from tcpvitals.kernel.verifier_log import first_meaningful_line
+from tcpvitals.kernel.vitals_counters import FlowCounters, VitalsCounters
+from tcpvitals.model.vitals import ENDS, SAMPLES, ProgramRuns
 
 if TYPE_CHECKING:
     from typing import Self
@@ -38,11 +40,18 @@ if TYPE_CHECKING:
     from tcpvitals.model.measurement import Unit
     from tcpvitals.model.snapshot import Counters, Distribution
     from tcpvitals.model.totals import Totals, TotalsTable
+    from tcpvitals.model.vitals import FlowsTable, VitalsTable, VitalsTotal
 
 _SAMPLERS: Final = {Attach.FENTRY: "rtt_fentry", Attach.TP_BTF: "rtt_tp_btf"}
 # Iterators do nothing until they are run.  Listeners and owners are noted first, then sockets are
 # followed, and what counts comes last.
-_ITERATORS: Final = ("visit_open_files", "settle_sockets", "settle_sockets_by_pointer")
+_ITERATORS: Final = (
+    "visit_open_files",
+    "visit_namespaces",
+    "settle_sockets",
+    "settle_sockets_by_pointer",
+)
+_NAMESPACES: Final = "visit_namespaces"
 _OPEN_FILES, _SETTLE = "visit_open_files", ("settle_sockets", "settle_sockets_by_pointer")
 _HOOKS: Final = (
     "socket_gone",
@@ -56,6 +65,8 @@ _HOOKS: Final = (
 # struct bpf_prog_info of linux/bpf.h; kernels before 5.12 have no such field, and nothing to count.
 _PROG_INFO_BYTES: Final = 232
 _RECURSION_MISSES_AT: Final = 208
+_RUNS_AT, _RUNS = 192, struct.Struct("<QQQ")  # run_time_ns, run_cnt, recursion_misses
+_FLOW_TABLE: Final = ("flow_groups", "flow_places", "free_flows")
 _PAGE: Final = 4096
 
 _REMEDIES: Final = {
@@ -114,9 +125,34 @@ class Loaded:
         except OSError as error:
             raise _cannot_map(error) from error
 
+    def vitals_table(
+        self, idle_limit_ns: int
+    ) -> tuple[GroupTable[VitalsTable, VitalsTotal], VitalsCounters]:
+        """The groups with all they count, and their counters; made before `attach`."""
+        shape = Shape(self._plan.slots, self._plan.shards, self._plan.sharded_slots)
+        maps = self.map("counters"), self.map("retrans_counters"), self.map("live")
+        try:
+            counters = VitalsCounters(self.layouts, maps, shape, self._histogram_records())
+            return GroupTable(*self._table_parts(), counters, idle_limit_ns), counters
+        except OSError as error:
+            raise _cannot_map(error) from error
+
+    def flows_table(self, idle_limit_ns: int) -> GroupTable[FlowsTable, int]:
+        """The flows that sent again; made before `attach`."""
+        slots = self._request.flows_limit + NO_GROUPS
+        maps = TableMaps(*(self.map(name) for name in _FLOW_TABLE))
+        try:
+            counters = FlowCounters(self.map("flow_segments"), slots)
+            return GroupTable(self.layouts, maps, slots, ENDS, counters, idle_limit_ns)
+        except OSError as error:
+            raise _cannot_map(error) from error
+
     def _table_parts(self) -> tuple[Layouts, TableMaps, int, Grouping]:
         maps = TableMaps(*(self.map(name) for name in ("groups", "group_places", "free_slots")))
         return self.layouts, maps, self._plan.slots, self._request.grouping
+
+    def _histogram_records(self) -> int:
+        return self._plan.histogram_records(self.layouts.struct("rtt_counters").itemsize)
 
     def map(self, name: str) -> libbpf.Map:
         """A map of the object."""
@@ -159,6 +195,19 @@ class Loaded:
         self._global("pass")[0] += 1
         self._run(_OPEN_FILES)
 
+    def visit_namespaces(self) -> npt.NDArray[np.void]:
+        """The network namespace of every process: records of struct netns_task."""
+        return np.frombuffer(self._run(_NAMESPACES), self.layouts.struct("netns_task"))
+
+    def programs(self) -> tuple[ProgramRuns, ...]:
+        """What the kernel says of each program that is attached to a hook."""
+        infos = {name: self._object.programs[name].info(_PROG_INFO_BYTES) for name in self._hooks()}
+        found = ((name, *_RUNS.unpack_from(info, _RUNS_AT)) for name, info in infos.items())
+        return tuple(ProgramRuns(name, runs, ns, skipped) for name, ns, runs, skipped in found)
+
+    def _hooks(self) -> list[str]:
+        return [name for name in _HOOKS if name in self._wanted]
+
     def accepted(self) -> int:
         """How many sockets were accepted so far, modulo 2**32: their owner is only inherited."""
         return int(self._global("accepted")[0])
@@ -169,9 +218,9 @@ class Loaded:
         memory = mmap.mmap(self.map(".bss").fd, _PAGE)
         return np.frombuffer(memory, np.uint32, 1, at)
 
-    def _run(self, name: str) -> None:
+    def _run(self, name: str) -> bytes:
         try:
-            self._links[name].run_iterator()
+            return self._links[name].run_iterator()
         except OSError as error:
             message = f"cannot run {name}: {error.strerror}"
             raise ResourceError(message) from error
@@ -190,20 +239,28 @@ class Loaded:
         for name in unused:
             self.map(name).leave_out()
         totals = plan.slots if request.counts_retransmissions else 1
+        flows = request.flows_limit + NO_GROUPS if request.flows is not FlowPorts.OFF else 1
         if Telling.RETRANSMISSIONS not in request.telling:
             self.map("attempts").set_max_entries(1)  # a megabyte that nobody would look at
         for name, entries in (
             ("groups", plan.slots),
-            ("counters", plan.counter_records if request.measurement else 1),
+            ("counters", self._counter_records()),
             ("retrans_counters", totals),
             ("group_places", plan.slots),
             ("free_slots", plan.slots),
+            ("live", plan.slots if request.vitals else 1),
+            *((name, flows) for name in (*_FLOW_TABLE, "flow_segments")),
             ("events", request.ring_bytes if request.telling else _PAGE),
         ):
             self.map(name).set_max_entries(entries)
         settings = encode(self.layouts, request, plan)
         at = self.layouts.variable_offset(".rodata", "settings")
         self.map(".rodata").initial_value()[at : at + len(settings)] = settings
+
+    def _counter_records(self) -> int:
+        if self._request.vitals:
+            return len(SAMPLES) * self._histogram_records()
+        return self._plan.counter_records if self._request.measurement else 1
 
     # --- loading and attaching -----------------------------------------------------------
 
@@ -220,11 +277,21 @@ class Loaded:
         Raises:
             HookError: the kernel refused.
         """
-        for name in _ITERATORS + _HOOKS:
+        self.attach_iterators()
+        self.attach_hooks()
+
+    def attach_iterators(self) -> None:
+        """Attach what does nothing until it is run."""
+        for name in _ITERATORS:
             if name in self._wanted:
                 self._attach(name)
-            if name == _ITERATORS[-1] and _OPEN_FILES in self._wanted:
-                self.visit_open_files()
+
+    def attach_hooks(self) -> None:
+        """Note who listens and whose each socket is; then begin to count."""
+        if _OPEN_FILES in self._wanted:
+            self.visit_open_files()
+        for name in self._hooks():
+            self._attach(name)
 
     def _attach(self, name: str) -> None:
         program = self._object.programs[name]
@@ -254,6 +321,8 @@ def _wanted(request: Request, plan: Plan) -> set[str]:
         wanted.add("socket_gone")
     if request.needs_role or request.needs_owner:
         wanted.add(_OPEN_FILES)
+    if request.vitals:
+        wanted.add(_NAMESPACES)
     if request.totals or request.namespaces:
         wanted.add(_SETTLE[0] if plan.socket_storage else _SETTLE[1])
     if request.counts_retransmissions:

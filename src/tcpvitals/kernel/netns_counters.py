@@ -1,5 +1,8 @@
 """The kernel's own TCP counters, of every network namespace that can be found.
 
+There are two ways to them.  `read_all` enters each namespace, and needs root.  `read_through` reads
+what /proc shows of a process in it, which anyone may who knows of one; the kernel half does.
+
 The only place that enters namespaces.  It does so in a thread that nothing else ever uses and that
 ends when the last one is read, so that no socket of ours is ever made in a foreign namespace by
 accident.  Nothing stays open: a descriptor would keep a namespace alive.
@@ -24,7 +27,7 @@ from tcpvitals.kernel import netns
 from tcpvitals.kernel.libbpf.setns import join_network_namespace
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 COUNTERS: Final = (
     "TcpRetransSegs",
@@ -43,6 +46,7 @@ _SO_NETNS_COOKIE: Final = 71  # asm-generic/socket.h, from 5.14 on
 _COOKIE_BYTES: Final = 8
 # A process may end before its namespace is entered; another one in there will do.
 _MOST_PLACES: Final = 4
+_OWN: Final = Path("/proc/thread-self/net")  # the namespace that this thread is in
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,24 @@ def read(inodes: Collection[int]) -> dict[int, NetnsCounters]:
         return {}
     places = find_places()
     return _read_apart({inode: places[inode] for inode in wanted & places.keys()})
+
+
+def read_through(found: Iterable[tuple[int, int, int]], limit: int = 4) -> dict[int, NetnsCounters]:
+    """Read every namespace through a process in it; one that cannot be read is left out.
+
+    Args:
+        found: inode number and cookie of each namespace, and a process in it, for every process.
+        limit: how many of its processes are tried: one may have ended.
+    """
+    read: dict[int, NetnsCounters] = {}
+    tried: dict[int, int] = {}
+    for inode, cookie, process in found:
+        if inode in read or tried.get(inode, 0) >= limit:
+            continue
+        tried[inode] = tried.get(inode, 0) + 1
+        with contextlib.suppress(OSError):
+            read[inode] = NetnsCounters(inode, cookie, _counters(Path(f"/proc/{process}/net")))
+    return read
 
 
 def find_places() -> dict[int, list[Path]]:
@@ -112,7 +134,7 @@ def _read_any(inode: int, paths: Sequence[Path]) -> NetnsCounters | None:
     for path in paths:
         with contextlib.suppress(OSError):
             _enter(path, inode)
-            return NetnsCounters(inode, _cookie(), _counters())
+            return NetnsCounters(inode, _cookie(), _counters(_OWN))
     return None
 
 
@@ -135,9 +157,7 @@ def _cookie() -> int:
     return 0
 
 
-def _counters() -> dict[str, int]:
-    """Of the namespace that this thread is in."""
-    net = Path("/proc/thread-self/net")
+def _counters(net: Path) -> dict[str, int]:
     found = parse_counters((net / "snmp").read_text())
     found |= parse_counters((net / "netstat").read_text())
     return {name: found[name] for name in COUNTERS if name in found}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 _SHARDED_RECORDS: Final = 2048
 # The whole host's slot, and those below it, are always sharded.
 _SHARDED_AT_LEAST: Final = 4
+# Slots that are no group's: unresolved, other.
+NO_GROUPS: Final = 2
 
 
 class Attach(StrEnum):
@@ -69,8 +73,14 @@ class Plan:
 
     @property
     def counter_records(self) -> int:
-        """Records in the map of counters."""
+        """Records of one histogram of all slots."""
         return self.sharded_slots * self.shards + self.slots - self.sharded_slots
+
+    def histogram_records(self, record_bytes: int) -> int:
+        """Records from one histogram to the next: each begins at a page, to be mapped."""
+        page = mmap.ALLOCATIONGRANULARITY
+        step = page // math.gcd(page, record_bytes)
+        return -(-self.counter_records // step) * step
 
 
 _NEEDED: Final[dict[Question, type[TcpvitalsError]]] = {
@@ -157,7 +167,7 @@ def make_plan(
         raise error
     if following or not rtt:
         _check_following(facts)
-    slots = max_groups + 2  # those of no group: unresolved, other
+    slots = max_groups + NO_GROUPS
     shards = _power_of_two(facts.cpus)
     return Plan(
         attach=choose_attach(facts, wanted) if rtt else None,

@@ -41,12 +41,14 @@ class Shape:
 class RttCounters:
     """The histograms of one loaded object, by slot."""
 
-    def __init__(self, layouts: Layouts, counters: Map, shape: Shape, unit: Unit) -> None:
-        """Map those that every object has."""
-        self._map, self._shape, self._unit = counters, shape, unit
+    def __init__(
+        self, layouts: Layouts, counters: Map, shape: Shape, unit: Unit, skipped: int = 0
+    ) -> None:
+        """Map those that every object has; `skipped` records are of other histograms."""
+        self._map, self._shape, self._unit, self._skipped = counters, shape, unit, skipped
         self._record = layouts.struct("rtt_counters")
         first = layouts.enum("slot")["SLOT_FIRST"]
-        self._records = map_records(counters, self._record, shape.end(first + 1))
+        self._records = map_records(counters, self._record, shape.end(first + 1), skipped)
 
     def read(self, slots: Slots, ids: Counts) -> Counters:
         """The counters of some slots, in ascending order, their shards added up."""
@@ -89,4 +91,4 @@ class RttCounters:
         if end > len(self._records):
             most = self._shape.end(self._shape.slots)
             length = min(most, max(end, 2 * len(self._records)))
-            self._records = map_records(self._map, self._record, length)
+            self._records = map_records(self._map, self._record, length, self._skipped)

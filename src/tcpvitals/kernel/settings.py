@@ -36,13 +36,23 @@ class Telling(StrEnum):
     STATES = "states"
 
 
+class FlowPorts(StrEnum):
+    """Which ports tell the flows apart whose retransmissions are counted one by one."""
+
+    OFF = "off"
+    BOUNDED = "bounded"
+    FULL = "full"
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What to measure, of which connections, grouped how, and in how many groups at most.
 
-    `measurement` asks for histograms of RTT, `totals` for what each group sent and sent again,
+    `measurement` asks for a histogram of RTT, `totals` for what each group sent and sent again,
     `namespaces` for the same of each network namespace, filters or not, and `telling` for events,
-    with a ring of `ring_bytes` (a power of two) to hold them until they are read.
+    with a ring of `ring_bytes` (a power of two) to hold them until they are read.  `vitals` asks,
+    beside totals, for histograms of srtt, rtt and inflation all at once and for how many
+    connections are open; `flows` for the retransmissions of at most `flows_limit` flows.
     """
 
     grouping: Grouping
@@ -53,11 +63,15 @@ class Request:
     namespaces: bool = False
     telling: frozenset[Telling] = frozenset()
     ring_bytes: int = 1 << 24
+    vitals: bool = False
+    flows: FlowPorts = FlowPorts.OFF
+    flows_limit: int = 0
 
     @property
     def needs_role(self) -> bool:
         """Whether it matters which end of a connection we are."""
-        return not ROLE_FIELDS.isdisjoint(self.grouping.fields)
+        by_role = not ROLE_FIELDS.isdisjoint(self.grouping.fields)
+        return by_role or self.flows is FlowPorts.BOUNDED
 
     @property
     def needs_owner(self) -> bool:
@@ -93,6 +107,9 @@ def encode(layouts: Layouts, request: Request, plan: Plan) -> bytes:
     settings["count_namespaces"] = request.namespaces
     settings["emit_retransmissions"] = Telling.RETRANSMISSIONS in request.telling
     settings["emit_states"] = Telling.STATES in request.telling
+    settings["all_samples"] = settings["count_live"] = request.vitals
+    settings["flow_ports"] = layouts.enum("flow_ports")[f"FLOWS_{request.flows.upper()}"]
+    settings["histogram_records"] = plan.histogram_records(layouts.struct("rtt_counters").itemsize)
     settings["shard_mask"] = plan.shards - 1
     settings["sharded_slots"] = plan.sharded_slots
     settings["exclusive_shards"] = plan.exclusive_shards

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Counts: TypeAlias = NDArray[np.uint64]
 Indices: TypeAlias = NDArray[np.intp]
 Floats: TypeAlias = NDArray[np.float64]
+Flags: TypeAlias = NDArray[np.bool_]
 
 BUCKETS = 384
 """Fine buckets: 16 linear ones, then 16 for each exponent from 4 to 26."""

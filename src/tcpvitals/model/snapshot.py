@@ -17,7 +17,7 @@ from tcpvitals.model.histogram import BUCKETS, HIGHS, LOWS, outer_buckets, quant
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tcpvitals.model.histogram import Counts, Floats, Indices
+    from tcpvitals.model.histogram import Counts, Flags, Floats, Indices
     from tcpvitals.model.key import GroupKey
     from tcpvitals.model.measurement import Unit
 
@@ -105,6 +105,11 @@ class Counters:
     def counts(self) -> Counts:
         """How many samples each group has: uint64[G]."""
         return np.asarray(self.buckets.sum(axis=1), dtype=np.uint64)
+
+    @property
+    def busy(self) -> Flags:
+        """Which groups are kept for more than what they count: none, bool[G]."""
+        return np.zeros(len(self), np.bool_)
 
     def take(self, rows: Sequence[int] | Indices) -> Counters:
         """Return the groups at these rows, in this order."""

@@ -6,20 +6,17 @@ Counts are of segments, as the kernel counts them; docs/measuring.md says from w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from tcpvitals.model.event import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tcpvitals.model.histogram import Counts, Flags, Floats
     from tcpvitals.model.key import GroupKey
-
-Counts: TypeAlias = npt.NDArray[np.uint64]
-Floats: TypeAlias = npt.NDArray[np.float64]
 
 CAUSES: Final = tuple(Cause)
 FIELDS: Final = (
@@ -70,6 +67,11 @@ class TotalsTable:
     def counts(self) -> Counts:
         """What shows that a group is alive: uint64[G]."""
         return np.asarray(self.column("segments_sent") + self.column("segments_retransmitted"))
+
+    @property
+    def busy(self) -> Flags:
+        """Which groups are kept for more than what they count: none, bool[G]."""
+        return np.zeros(len(self), np.bool_)
 
     def column(self, name: str) -> Counts:
         """One field of every group: uint64[G]."""

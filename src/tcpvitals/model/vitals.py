@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from tcpvitals.model.key import Field, Grouping
 from tcpvitals.model.measurement import Sample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tcpvitals.model.histogram import Counts
+    from tcpvitals.model.histogram import Counts, Flags
     from tcpvitals.model.key import GroupKey
     from tcpvitals.model.names import Names
     from tcpvitals.model.snapshot import Counters, Distribution
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 SAMPLES: Final = (Sample.SRTT, Sample.RTT, Sample.INFLATION)
 """What is measured of each group's round trips, all at once."""
+
+ENDS: Final = Grouping((Field.LADDR, Field.RADDR, Field.LPORT, Field.RPORT))
+"""What tells flows apart."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +63,7 @@ class VitalsTable:
         return np.asarray(self.totals.counts + self.histograms[Sample.SRTT].counts)
 
     @property
-    def busy(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def busy(self) -> Flags:
         """Which groups have connections, and so are not idle whatever they count: bool[G]."""
         return np.asarray(self.live > 0)
 
@@ -85,7 +89,7 @@ class FlowsTable:
         return self.segments
 
     @property
-    def busy(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    def busy(self) -> Flags:
         """None is kept for anything but what it counts."""
         return np.zeros(len(self.ids), np.bool_)
 
@@ -127,7 +131,8 @@ class VitalsSnapshot:
     `keys` are in the order of `table`.  `other` and `retired` are as in `Snapshot`.  `namespaces`
     compares our count of each network namespace with the kernel's own, and `kernel` is that, by
     inode number and by name as in `nstat`.  `losses` is what was not counted, by reason.
-    `host_netns` is the inode number of the host's own namespace.
+    `host_netns` is the inode number of the host's own namespace, `shows_errors` is as in
+    `TotalsPrint`, and `took_s` is how long it took to read all this.
     """
 
     start_ns: int
@@ -144,4 +149,5 @@ class VitalsSnapshot:
     programs: tuple[ProgramRuns, ...]
     names: Names
     host_netns: int
+    shows_errors: bool
     took_s: float

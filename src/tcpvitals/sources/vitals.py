@@ -1,0 +1,124 @@
+"""The running kernel as a source of everything at once: what `serve` exposes."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final
+
+from tcpvitals.kernel.loaded import Loaded
+from tcpvitals.kernel.netns_counters import read_through
+from tcpvitals.kernel.settings import FlowPorts
+from tcpvitals.kernel.totals_counters import read_namespaces
+from tcpvitals.model.vitals import FlowsSnapshot, VitalsSnapshot
+from tcpvitals.sources.comparing import Comparer
+from tcpvitals.sources.live import boot_time_ns
+from tcpvitals.sources.owners import OwnerSearch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from typing import Self
+
+    from tcpvitals.kernel.netns_counters import NetnsCounters
+    from tcpvitals.kernel.plan import Plan
+    from tcpvitals.kernel.settings import Request
+    from tcpvitals.model.key import GroupKey
+    from tcpvitals.model.names import Names
+    from tcpvitals.model.totals import Totals
+
+_NS: Final = 1_000_000_000
+# What moves while it is read is told as that; another reading may be had at the next refresh.
+_TRIES: Final = 1
+
+
+class LiveVitals:
+    """All of this host's vitals, from the moment it is made until it is closed.
+
+    Once it is made, nothing it does needs a capability but, before 5.19, CAP_BPF.
+    """
+
+    def __init__(self, request: Request, plan: Plan, idle_s: float) -> None:
+        """Load and attach.
+
+        Groups and flows without anything new for `idle_s` seconds may lose their slot when slots
+        run short.
+
+        Raises:
+            TcpvitalsError: it cannot be done here.
+        """
+        self._shows_errors = plan.shows_errors
+        idle_ns = round(idle_s * _NS)
+        self._comparer = Comparer(self._kernel, shows_errors=plan.shows_errors, tries=_TRIES)
+        with ExitStack() as undo:
+            self._loaded = undo.enter_context(Loaded(request, plan))
+            self._table, self._counters = self._loaded.vitals_table(idle_ns)
+            with_flows = request.flows is not FlowPorts.OFF
+            self._flows = self._loaded.flows_table(idle_ns) if with_flows else None
+            self._loaded.attach_iterators()
+            self._comparer.before_attaching()
+            self._loaded.attach_hooks()
+            self._comparer.after_attaching()
+            self._undo = undo.pop_all()
+        self._owners = OwnerSearch(self._loaded)
+        self.start_ns = boot_time_ns()
+
+    def __enter__(self) -> Self:
+        """Itself, closed at the end of the block."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Detach."""
+        self._undo.close()
+
+    def snapshot(
+        self, host_netns: int, names: Callable[[Collection[GroupKey]], Names]
+    ) -> VitalsSnapshot:
+        """All there is at this moment; `names` finds what those groups' parts are called.
+
+        Raises:
+            TcpvitalsError: an iterator could not be run.
+        """
+        began_s = time.monotonic()
+        self._owners.look()
+        reports = self._comparer.compare(self._namespaces, self._skipped)
+        now_ns = boot_time_ns()
+        reading = self._table.read(now_ns)
+        return VitalsSnapshot(
+            start_ns=self.start_ns,
+            taken_ns=now_ns,
+            keys=reading.keys,
+            table=reading.figures,
+            other=reading.other,
+            retired=reading.retired,
+            groups_limit=self._table.limit,
+            flows=self._read_flows(now_ns),
+            namespaces=tuple(reports),
+            kernel={inode: one.counters for inode, one in self._comparer.kernel.items()},
+            losses=self._loaded.losses(),
+            programs=self._loaded.programs(),
+            names=names(reading.keys),
+            host_netns=host_netns,
+            shows_errors=self._shows_errors,
+            took_s=time.monotonic() - began_s,
+        )
+
+    def _read_flows(self, now_ns: int) -> FlowsSnapshot | None:
+        if not self._flows:
+            return None
+        reading = self._flows.read(now_ns)
+        return FlowsSnapshot(
+            reading.keys, reading.figures, reading.other, reading.retired, self._flows.limit
+        )
+
+    def _namespaces(self) -> Mapping[tuple[int, int], Totals]:
+        """Each network namespace's totals, live sockets included, by inode number and cookie."""
+        self._counters.begin_census()
+        self._loaded.settle()
+        return read_namespaces(self._loaded.layouts, self._loaded.map("namespaces"))
+
+    def _skipped(self) -> int:
+        return self._loaded.losses()["recursion"]
+
+    def _kernel(self) -> dict[int, NetnsCounters]:
+        found = self._loaded.visit_namespaces()
+        return read_through(found[["inode", "cookie", "tgid"]].tolist())
