@@ -77,3 +77,9 @@ class ResourceError(TcpvitalsError):
     """The kernel would not give memory or file descriptors."""
 
     exit_code = 17
+
+
+class ListenError(TcpvitalsError):
+    """The address to serve on is taken or is not this host's."""
+
+    exit_code = 18

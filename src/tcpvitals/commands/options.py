@@ -82,14 +82,17 @@ def in_namespace(chosen: Selection, name: str | None) -> Selection:
     return replace(chosen, netns_inode=netns.find_inode(name)) if name is not None else chosen
 
 
-def add_limits(groups: argparse._ArgumentGroup, *, bytes_each: str, idle: str) -> None:
+def add_limits(
+    groups: argparse._ArgumentGroup, *, bytes_each: str, idle: str, default: int = 10240
+) -> None:
     """Add how many groups there may be."""
     groups.add_argument(
         "--max-groups",
         type=whole(1, MOST_GROUPS),
-        default=10240,
+        default=default,
         metavar="N",
-        help=f"at most N groups, {bytes_each} each; the rest is counted as other (default 10240)",
+        help=f"at most N groups, {bytes_each} each; the rest is counted as other "
+        f"(default {default})",
     )
     groups.add_argument(
         "--idle",

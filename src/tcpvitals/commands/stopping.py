@@ -28,6 +28,11 @@ class StopRequest:
         for number in _SIGNALS:
             signal.signal(number, self._on_signal)
 
+    @property
+    def fd(self) -> int:
+        """Readable once a signal came, for those who wait in another way."""
+        return self._readable
+
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         if self.made:
             raise KeyboardInterrupt

@@ -127,7 +127,7 @@ class GroupTable(Generic[_Figures, _Total]):
         self._other, self._first = slot["SLOT_OTHER"], slot["SLOT_FIRST"]
         self._maps, self._slots = maps, slots
         self._grouping, self._store = grouping, store
-        self._idle_limit_ns = idle_limit_ns
+        self.idle_limit_ns = idle_limit_ns
         self._groups = map_records(maps.groups, layouts.struct("group"), slots)
         self._keys: dict[tuple[int, int], GroupKey] = {}
         self._last_counts = np.zeros(slots, np.uint64)
@@ -196,7 +196,7 @@ class GroupTable(Generic[_Figures, _Total]):
         free = self.limit - len(used)
         if not self._grouping.fields or free * _LOW >= self.limit:
             return
-        idle = used[now_ns - self._active_ns[used] >= self._idle_limit_ns]
+        idle = used[now_ns - self._active_ns[used] >= self.idle_limit_ns]
         longest_first = idle[np.argsort(self._active_ns[idle], kind="stable")]
         self._leaving = np.sort(longest_first[: max(1, self.limit // _ENOUGH - free)])
         self._left_ns = now_ns

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -64,6 +65,20 @@ def find_inode(text: str) -> int:
     raise UsageError(message)
 
 
+@cache
+def of_host() -> int:
+    """The inode number of the host's own namespace: the first process's, or else ours.
+
+    It stays what it is, and who gave away privileges can no longer look at it.
+    """
+    for process in ("1", "self"):
+        with contextlib.suppress(OSError):
+            inode = _inode_of(Path(f"/proc/{process}/ns/net"))
+            if inode is not None:
+                return inode
+    return 0
+
+
 def names() -> dict[int, str]:
     """Names by inode number: those of `ip netns`, and the first process's as "host"."""
     found: dict[int, str] = {}
@@ -71,6 +86,6 @@ def names() -> dict[int, str]:
         for entry in os.scandir(NAMED):
             with contextlib.suppress(OSError):
                 found[entry.stat().st_ino] = entry.name
-    with contextlib.suppress(OSError):
-        found[Path("/proc/1/ns/net").stat().st_ino] = HOST
+    if host := of_host():
+        found[host] = HOST
     return found

@@ -70,6 +70,12 @@ class LiveVitals:
         """Detach."""
         self._undo.close()
 
+    def set_idle(self, idle_s: float) -> None:
+        """From now on, how long a group or flow may be idle; as when this was made."""
+        for table in (self._table, self._flows):
+            if table:
+                table.idle_limit_ns = round(idle_s * _NS)
+
     def snapshot(
         self, host_netns: int, names: Callable[[Collection[GroupKey]], Names]
     ) -> VitalsSnapshot:

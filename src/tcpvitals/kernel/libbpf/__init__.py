@@ -16,6 +16,7 @@ from tcpvitals.kernel.libbpf.bare import (
     KernelBtf,
     attach_tracing,
     create_socket_storage,
+    enable_run_time_stats,
     load_tracing,
 )
 from tcpvitals.kernel.libbpf.objects import Link, Map, Object, Program
@@ -35,6 +36,7 @@ __all__ = [
     "Ring",
     "attach_tracing",
     "create_socket_storage",
+    "enable_run_time_stats",
     "load_tracing",
     "version",
     "warnings",

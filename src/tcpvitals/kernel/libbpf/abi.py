@@ -113,6 +113,7 @@ _FUNCTIONS: Final = {
     "bpf_link__fd": (_INT, (_POINTER,)),
     "bpf_link__destroy": (_INT, (_POINTER,)),
     "bpf_btf_load": (_INT, (_BYTES, c.c_size_t, _POINTER)),
+    "bpf_enable_stats": (_INT, (_INT,)),
     "bpf_iter_create": (_INT, (_INT,)),
     "bpf_map_create": (_INT, (_INT, _TEXT, _U32, _U32, _U32, c.POINTER(MapCreateOptions))),
     "bpf_map_delete_elem": (_INT, (_INT, _BYTES)),

@@ -25,6 +25,7 @@ BTF_KIND_TYPEDEF: Final = 8
 BTF_KIND_FUNC: Final = 12
 
 _F_NO_PREALLOC: Final = 1
+_STATS_RUN_TIME: Final = 0  # enum bpf_stats_type of linux/bpf.h
 # The kernel demands BTF with an sk_storage map: a header, the one type int32, its name.
 _INT_BTF: Final = struct.pack(
     "=HBBIIIII IIII 5s", 0xEB9F, 1, 0, 24, 0, 16, 16, 5, 1, 1 << 24, 4, 1 << 24 | 32, b"\0int\0"
@@ -50,6 +51,15 @@ class KernelBtf:
         """The id of the type of that name and kind (`BTF_KIND_...`), None if there is none."""
         found = library().btf__find_by_name_kind(self._pointer, name.encode(), kind)
         return found if found > 0 else None
+
+
+def enable_run_time_stats() -> int:
+    """Have the kernel time every run of every BPF program, until the descriptor is closed.
+
+    Raises:
+        OSError: it will not; it takes CAP_SYS_ADMIN.
+    """
+    return checked(library().bpf_enable_stats(_STATS_RUN_TIME), "timing BPF programs")
 
 
 def load_tracing(code: bytes, attach_type: int, target: int) -> int:

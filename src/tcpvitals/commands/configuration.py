@@ -1,0 +1,202 @@
+"""Options from a file (`--config`): TOML, every long option a key, written without its dashes.
+
+Knows no option.  What a key means is what the parser makes of the option, and what the command
+line says overrides the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
+
+from tcpvitals.errors import UsageError
+from tcpvitals.model.printable import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+Value: TypeAlias = object
+"""What TOML has: text, numbers, truths, lists, dates; tables are no values here."""
+
+_MOST_BYTES: Final = 65_536
+# Options about the command line itself, and nothing for a file.
+_NOT_KEYS: Final = frozenset({"config", "help"})
+_MANY_DIGITS: Final = re.compile(r"[0-9_]{600,}")
+_COMMAS: Final = "[,...]"
+_KINDS: Final = {bool: "true or false", list: "a list", dict: "a table"}
+
+
+def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line, and under it the file that its `--config` names.
+
+    Raises:
+        UsageError: one of them is wrong; FILE:LINE if it is the file.
+    """
+    given = _given(parser, arguments)
+    if "config" not in given:
+        return parser.parse_args(arguments)
+    words = _File(str(given["config"]), parser).words()
+    under = [word for dest, word in words if dest not in given]
+    return parser.parse_args([*under, *arguments])
+
+
+def keys(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
+    """Every key that there is in a file; `_` does for `-`, too."""
+    return {
+        spelled.removeprefix("--"): action
+        for spelled, action in parser._option_string_actions.items()  # noqa: SLF001 - there is no other way to know
+        if spelled.startswith("--") and spelled.removeprefix("--") not in _NOT_KEYS
+    }
+
+
+def _given(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[str, object]:
+    """What was said, without any defaults."""
+    actions = parser._actions  # noqa: SLF001 - as above
+    nothing = argparse.Namespace(**{action.dest: None for action in actions})
+    found = vars(parser.parse_args(arguments, nothing))
+    return {dest: value for dest, value in found.items() if value is not None}
+
+
+class _File:
+    """One file, read as the words of a command line."""
+
+    def __init__(self, name: str, parser: argparse.ArgumentParser) -> None:
+        """Read it; what it says is looked at later."""
+        self._name, self._parser = name, parser
+        self._actions = keys(parser)
+        self._text = self._read()
+
+    def words(self) -> list[tuple[str, str]]:
+        """Every option it gives: what `argparse` calls it, and the word.
+
+        Raises:
+            UsageError: a key or a value is wrong.
+        """
+        found: dict[argparse.Action, str] = {}
+        words: list[tuple[str, str]] = []
+        for key, value in _flat(self._parsed(self._text)):
+            action = self._action(key)
+            if action in found:
+                self._refuse(f"the same as {printable(found[action])}", key)
+            found[action] = key
+            words += [(action.dest, word) for word in self._words(key, action, value)]
+        self._check(None, [word for _, word in words])
+        return words
+
+    def _read(self) -> str:
+        try:
+            with Path(self._name).open("rb") as file:
+                data = file.read(_MOST_BYTES + 1)
+        except OSError as error:
+            self._refuse(f"cannot be read: {error.strerror}")
+        if len(data) > _MOST_BYTES:
+            self._refuse(f"more than {_MOST_BYTES >> 10} KiB")
+        try:
+            return data.decode()
+        except UnicodeDecodeError as error:
+            line = data[: error.start].count(b"\n") + 1
+            self._refuse("not UTF-8", line=line)
+
+    def _parsed(self, text: str) -> dict[str, Value]:
+        try:
+            return tomllib.loads(text)
+        except RecursionError:
+            self._refuse("nested too deeply")
+        except tomllib.TOMLDecodeError as error:
+            said, _, at = str(error).partition(" (at ")
+            line = re.match(r"line (\d+)", at)
+            last = text.rstrip("\n").count("\n") + 1
+            number = int(line[1]) if line else last if at else None
+            self._refuse(f"not TOML: {said}", line=number)
+        except ValueError:  # what int() does not take
+            before = _MANY_DIGITS.split(text)[0]
+            self._refuse("a number of too many digits", line=before.count("\n") + 1)
+
+    def _action(self, key: str) -> argparse.Action:
+        name = key.replace("_", "-")
+        if name == "config":
+            self._refuse("a file cannot name another", key)
+        if name not in self._actions:
+            self._refuse("no such option (see docs/commands.md)", key)
+        return self._actions[name]
+
+    def _words(self, key: str, action: argparse.Action, value: Value) -> list[str]:
+        """What would be written on the command line; nothing for a flag that is false."""
+        spelled = f"--{key.replace('_', '-')}"
+        if action.nargs == 0:
+            if not isinstance(value, bool):
+                self._refuse("true or false, without quotes", key)
+            return [spelled] if value else []
+        texts = self._texts(key, action, value)
+        words = [f"{spelled}={text}" for text in texts]
+        self._check(key, words)
+        return words
+
+    def _texts(self, key: str, action: argparse.Action, value: Value) -> list[str]:
+        if not isinstance(value, list):
+            return [self._text_of(key, value)]
+        texts = [self._text_of(key, one) for one in value]
+        if _COMMAS in str(action.metavar):
+            return [",".join(texts)]
+        if not isinstance(action, argparse._AppendAction):  # noqa: SLF001 - it has no public name
+            self._refuse("takes one value, not a list", key)
+        return texts
+
+    def _text_of(self, key: str, value: Value) -> str:
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            self._refuse(f"takes text or a number, not {_KINDS.get(type(value), 'a date')}", key)
+        try:
+            return str(value)
+        except ValueError:  # thousands of digits, written in hexadecimal
+            return self._refuse("too large a number", key)
+
+    def _check(self, key: str | None, words: Sequence[str]) -> None:
+        """Have the parser look at some words alone, so that it is known whose fault it is."""
+        try:
+            self._parser.parse_args(words)
+        except UsageError as error:
+            said = str(error).removesuffix(f" (see {self._parser.prog} --help)")
+            if key is not None:
+                said = re.sub(r"^argument [^:]*: (--by: )?", "", said)
+            self._refuse(said, key)
+
+    def _refuse(self, said: str, key: str | None = None, line: int | None = None) -> NoReturn:
+        line = line if key is None else self._line(key)
+        place = self._name if line is None else f"{self._name}:{line}"
+        raise UsageError(
+            printable(f"{place}: {said}" if key is None else f"{place}: {key}: {said}")
+        )
+
+    def _line(self, key: str) -> int | None:
+        return next((line for line, found in _statements(self._text) if key in found), None)
+
+
+def _flat(table: Mapping[str, Value], above: str = "") -> Iterator[tuple[str, Value]]:
+    """Keys with dots in them, which TOML takes apart, put together again."""
+    for name, value in table.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{above}{name}.")
+        else:
+            yield above + name, value
+
+
+def _statements(text: str) -> Iterator[tuple[int, set[str]]]:
+    """The line on which each statement of a good file begins, and the keys it gives a value.
+
+    A statement is complete with the first line with which it can be parsed: half a string or half
+    a list never can.
+    """
+    heading, statement, first = "", "", 1
+    for number, line in enumerate(text.split("\n"), 1):
+        statement += f"{line}\n"
+        try:
+            table = tomllib.loads(heading + statement)
+        except ValueError:
+            continue
+        yield first, {key for key, _ in _flat(table)}
+        if statement.lstrip().startswith("["):
+            heading = statement
+        statement, first = "", number + 1
