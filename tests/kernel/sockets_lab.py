@@ -19,6 +19,7 @@ import struct
 import subprocess
 import sys
 import time
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -253,6 +254,11 @@ class _Player:
     def do_call(self, host: str, port: int) -> None:
         """Begin to connect, and do not wait for it."""
         self.held.append(self._begin(host, port))
+
+    def do_dial(self, first: str, count: int, port: int) -> None:
+        """Begin to connect to so many addresses in a row."""
+        start = int(IPv4Address(first))
+        self.held.extend(self._begin(str(IPv4Address(start + n)), port) for n in range(count))
 
     def do_accept(self, count: int = 1) -> None:
         for _ in range(count):

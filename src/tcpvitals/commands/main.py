@@ -25,6 +25,7 @@ _COMMANDS: Final = {
     "rtt": "round-trip times, as histograms",
     "retrans": "retransmissions: each as it happens, or totals, by cause",
     "states": "every step of every connection from one TCP state to the next",
+    "serve": "an exporter for Prometheus, on port 2112",
     "check": "what this host supports, and what will be used",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes as c
 import errno
+import mmap
 import os
 from typing import TYPE_CHECKING, Final
 
@@ -141,7 +142,8 @@ class Program:
         """Before loading: load this one, or leave it out."""
         checked(library().bpf_program__set_autoload(self._pointer, wanted), self.name)
         if wanted:
-            self._log = c.create_string_buffer(_LOG_BYTES)
+            # Pages that nobody writes to are never there, and a log is written when all is lost.
+            self._log = (c.c_char * _LOG_BYTES).from_buffer(mmap.mmap(-1, _LOG_BYTES))
             library().bpf_program__set_log_buf(self._pointer, self._log, _LOG_BYTES)
 
     @property

@@ -1,0 +1,131 @@
+"""An exporter for Prometheus: round-trip times and retransmissions of this host, on port 2112.
+
+Serves /metrics, /healthz and a landing page until Ctrl-C. Labels come from --by, and never more
+series than --max-groups allow; what is past that is counted as other. docs/metrics.md has them
+all. Once everything is attached, all privileges are given up. SIGHUP reads --config again.
+
+For example:
+  tcpvitals serve                            on 127.0.0.1:2112, by role, service, remote prefix
+  tcpvitals serve --by service,role --refresh 1
+  tcpvitals serve --config /etc/tcpvitals/config.toml --user nobody
+  tcpvitals serve --listen :2112 --web.config.file web.yml
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tcpvitals.commands import serve_options
+from tcpvitals.commands.options import in_namespace
+from tcpvitals.commands.output import escaping_output
+from tcpvitals.errors import PrivilegeError
+from tcpvitals.kernel.privileges import capabilities_needed, drop, stay_single
+
+if TYPE_CHECKING:
+    import argparse
+    import socket
+    from collections.abc import Callable, Sequence
+
+    from tcpvitals.commands.serve_options import ServeOptions
+    from tcpvitals.commands.stopping import StopRequest
+    from tcpvitals.kernel.settings import Request
+    from tcpvitals.sinks.web.reloading import WebConfigFile
+
+# The flows that are counted, for each one that may be shown: so many may compete.
+_FLOWS_PER_SERIES = 16
+
+
+def main(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
+    """Serve until the duration is over or a signal comes."""
+
+    def read() -> ServeOptions:
+        fresh = type(parser)(prog=parser.prog, allow_abbrev=False)
+        return serve_options.parse(fresh, arguments)
+
+    options = serve_options.parse(parser, arguments)
+    return _run(options, read)
+
+
+def _run(options: ServeOptions, read: Callable[[], ServeOptions]) -> int:
+    stay_single()
+    # Not before the options are known to be good: these bring numpy and a web server with them.
+    from tcpvitals.commands.stopping import StopRequest  # noqa: PLC0415
+    from tcpvitals.sinks.web.exposure import check_exposure  # noqa: PLC0415
+    from tcpvitals.sinks.web.listening import open_listener, parse_listen  # noqa: PLC0415
+
+    stop = StopRequest()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to be reloaded
+    listen = parse_listen(options.listen)
+    web = _web_config(options)
+    check_exposure(listen, web.config if web else None, insecure=options.insecure_listen)
+    with open_listener(listen) as listener:
+        return _serve(options, read, stop, listener, web)
+
+
+def _web_config(options: ServeOptions) -> WebConfigFile | None:
+    from tcpvitals.commands.service import report  # noqa: PLC0415
+    from tcpvitals.sinks.web.reloading import WebConfigFile  # noqa: PLC0415
+
+    file = options.web_config_file
+    return WebConfigFile(Path(file), report) if file else None
+
+
+def _serve(
+    options: ServeOptions,
+    read: Callable[[], ServeOptions],
+    stop: StopRequest,
+    listener: socket.socket,
+    web: WebConfigFile | None,
+) -> int:
+    from tcpvitals.commands.service import Service  # noqa: PLC0415
+    from tcpvitals.kernel import netns  # noqa: PLC0415
+    from tcpvitals.kernel.plan import Attach, make_plan  # noqa: PLC0415
+    from tcpvitals.kernel.probe import collect_facts  # noqa: PLC0415
+    from tcpvitals.sources.vitals import LiveVitals  # noqa: PLC0415
+
+    request = _request(options)
+    wanted = Attach(options.attach) if options.attach else None
+    plan = make_plan(collect_facts(), wanted, request.max_groups, following=True)
+    host_netns = netns.of_host()
+    with ExitStack() as undo:
+        live = undo.enter_context(LiveVitals(request, plan, options.idle_s))
+        if options.bpf_stats:
+            undo.callback(os.close, _time_programs())
+        service = Service(
+            options, live, listener, web, host_netns, plan.attach or "", escaping_output()
+        )
+        drop(options.user, capabilities_needed(os.uname().release))
+        service.run(stop, read)
+    return 0
+
+
+def _time_programs() -> int:
+    from tcpvitals.kernel.libbpf import enable_run_time_stats  # noqa: PLC0415
+
+    try:
+        return enable_run_time_stats()
+    except OSError as error:
+        message = f"--bpf-stats takes CAP_SYS_ADMIN: {error.strerror}; leave it out, or run as root"
+        raise PrivilegeError(message) from error
+
+
+def _request(options: ServeOptions) -> Request:
+    from tcpvitals.kernel.settings import FlowPorts, Request  # noqa: PLC0415
+    from tcpvitals.model.measurement import Measurement  # noqa: PLC0415
+
+    flows = FlowPorts(options.seed_labels)
+    return Request(
+        options.grouping,
+        in_namespace(options.selection, options.netns),
+        options.max_groups if options.grouping.fields else 1,
+        Measurement(),
+        totals=True,
+        namespaces=True,
+        vitals=True,
+        flows=flows,
+        flows_limit=0 if flows is FlowPorts.OFF else options.seed_series * _FLOWS_PER_SERIES,
+    )

@@ -1,0 +1,218 @@
+"""The exporter at work: one refresh loop, and pages that show its newest snapshot.
+
+Everything slow, refreshing and writing, is done in one thread of its own, one after the other; the
+event loop has nothing to do but HTTP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TextIO
+
+from tcpvitals import __version__
+from tcpvitals.commands.firsttable import FirstTable
+from tcpvitals.commands.naming import Naming
+from tcpvitals.commands.reloading import changes
+from tcpvitals.commands.wall import wall_clock
+from tcpvitals.commands.warming import Warming
+from tcpvitals.errors import TcpvitalsError
+from tcpvitals.model.health import Health
+from tcpvitals.sinks.prometheus import Exposition, Options, edges_for
+from tcpvitals.sinks.prometheus.edges import USUAL_SECONDS
+from tcpvitals.sinks.prometheus.negotiation import choose
+from tcpvitals.sinks.web.listening import parse_listen
+from tcpvitals.sinks.web.pages import health_page, landing_page, metrics_page
+from tcpvitals.sinks.web.server import Server, ServerOptions
+from tcpvitals.sources.live import boot_time_ns
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+
+    from tcpvitals.commands.serve_options import ServeOptions
+    from tcpvitals.commands.stopping import StopRequest
+    from tcpvitals.model.vitals import VitalsSnapshot
+    from tcpvitals.sinks.prometheus.negotiation import Format
+    from tcpvitals.sinks.web.reloading import WebConfigFile
+    from tcpvitals.sources.vitals import LiveVitals
+
+
+def report(line: str) -> None:
+    """Tell the log, a line at a time; a log that is full or gone stops nothing."""
+    try:
+        sys.stderr.write(f"tcpvitals: {line}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        pass
+
+
+class Service:
+    """One run of `tcpvitals serve`."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - made in one place
+        self,
+        options: ServeOptions,
+        live: LiveVitals,
+        listener: socket.socket,
+        web: WebConfigFile | None,
+        host_netns: int,
+        attach: str,
+        stream: TextIO,
+    ) -> None:
+        """Make everything ready to serve what `live` counts; privileges may go after that."""
+        self._options, self._live, self._web = options, live, web
+        self._host_netns, self._attach = host_netns, attach
+        self._naming, self._wall = Naming(), wall_clock()
+        self._table = None if options.quiet else FirstTable(stream, options.grouping, self._wall)
+        self._health = Health(live.start_ns)
+        self._exposition = self._exposing()
+        self._warming: Warming[tuple[Format, bool]] = Warming()
+        self._server = self._serving(listener)
+        self._worker = ThreadPoolExecutor(1, "refresh")
+
+    def _exposing(self) -> Exposition:
+        options = self._options
+        return Exposition(
+            Options(
+                grouping=options.grouping,
+                version=__version__,
+                kernel=os.uname().release,
+                attach=self._attach,
+                wall=self._wall,
+                edges=edges_for(options.buckets or USUAL_SECONDS),
+                flows_shown=options.seed_series,
+            )
+        )
+
+    def run(self, stop: StopRequest, read: Callable[[], ServeOptions]) -> None:
+        """Serve until the end; `read` reads the options again."""
+        try:
+            asyncio.run(self._run(stop, read))
+        finally:
+            self._worker.shutdown()
+
+    async def _run(self, stop: StopRequest, read: Callable[[], ServeOptions]) -> None:
+        loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(stop.fd, stopping.set)
+        if self._options.duration_s is not None:
+            loop.call_later(self._options.duration_s, stopping.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload, read)
+        self._announce()
+        refreshing = loop.create_task(self._refresh_for_ever())
+        try:
+            await self._server.run(stopping)
+        finally:
+            refreshing.cancel()
+            await asyncio.gather(refreshing, return_exceptions=True)
+
+    def _serving(self, listener: socket.socket) -> Server:
+        options = self._options
+        pages = {
+            "/": landing_page(self._facts),
+            "/metrics": metrics_page(self._render),
+            "/healthz": health_page(self._complaint),
+        }
+        return Server(
+            pages,
+            listener,
+            ServerOptions(
+                listen=parse_listen(options.listen),
+                report=report,
+                web=self._web,
+                insecure=options.insecure_listen,
+                added_hosts=options.allow_hosts,
+            ),
+        )
+
+    # --- refreshing ----------------------------------------------------------------------
+
+    async def _refresh_for_ever(self) -> None:
+        """Absolute deadlines: slow refreshes do not add up, and what is missed is left out."""
+        loop = asyncio.get_running_loop()
+        due_s = time.monotonic()
+        while True:
+            await loop.run_in_executor(self._worker, self._refresh)
+            await loop.run_in_executor(self._worker, self._warm)
+            due_s = max(due_s + self._options.refresh_s, time.monotonic())
+            await asyncio.sleep(due_s - time.monotonic())
+
+    def _refresh(self) -> None:
+        try:
+            snapshot = self._snapshot()
+        except (TcpvitalsError, OSError) as error:
+            self._failed(error)
+            return
+        self._health.refreshed(snapshot.taken_ns, snapshot.losses)
+        self._exposition.show(snapshot)
+        if self._table and self._table.show(snapshot):
+            self._table = None
+
+    def _snapshot(self) -> VitalsSnapshot:
+        grouping = self._options.grouping
+        return self._live.snapshot(
+            self._host_netns, lambda keys: self._naming.for_keys(keys, grouping)
+        )
+
+    def _failed(self, error: Exception) -> None:
+        """Told once, until it is something else."""
+        if self._health.failure != str(error):
+            report(f"cannot refresh: {error}")
+        self._health.failed(str(error))
+
+    def _warm(self) -> None:
+        """Write what will be asked for next, so that the scrape need not wait for it."""
+        for chosen, compressed in self._warming.due(time.monotonic(), self._options.refresh_s):
+            self._exposition.render(chosen.content_type, gzip=compressed)
+
+    # --- pages ---------------------------------------------------------------------------
+
+    async def _render(self, accept: str, compressed: bool) -> tuple[str, bytes]:  # noqa: FBT001 - as the page asks
+        loop = asyncio.get_running_loop()
+        self._warming.asked((choose(accept), compressed), time.monotonic())
+        return await loop.run_in_executor(
+            self._worker, lambda: self._exposition.render(accept, gzip=compressed)
+        )
+
+    def _complaint(self) -> str | None:
+        return self._health.complaint(boot_time_ns(), self._options.refresh_s)
+
+    def _facts(self) -> dict[str, str]:
+        return {
+            "version": __version__,
+            "kernel": os.uname().release,
+            "hook": self._attach,
+            "grouped by": ", ".join(self._options.grouping.fields) or "whole host",
+            "health": self._complaint() or "ok",
+        }
+
+    # --- talking -------------------------------------------------------------------------
+
+    def _announce(self) -> None:
+        if self._table:
+            secure = self._web is not None and self._web.tls is not None
+            listen = parse_listen(self._options.listen)
+            self._table.announce(f"{'https' if secure else 'http'}://{listen}/metrics")
+
+    def _reload(self, read: Callable[[], ServeOptions]) -> None:
+        try:
+            reload = changes(self._options, read())
+            edges_for(reload.applied.buckets or USUAL_SECONDS)
+        except TcpvitalsError as error:
+            report(f"SIGHUP: {error} (nothing was changed)")
+            return
+        self._apply(reload.applied)
+        for option in reload.refused:
+            report(f"SIGHUP: {option} takes a restart")
+        report(f"SIGHUP: {', '.join(reload.changed) or 'nothing'} changed")
+
+    def _apply(self, options: ServeOptions) -> None:
+        """Only what can be changed while everything stays attached."""
+        self._options = options
+        self._live.set_idle(options.idle_s)
+        edges = edges_for(options.buckets or USUAL_SECONDS)
+        self._exposition.change(edges, options.seed_series)
