@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # What to run: `make run ARGS="rtt --by raddr -i 1"`.
-ARGS ?= rtt -i 2
+ARGS ?= serve
 KERNELS ?= 5.10 6.1 6.12 6.18 7.3
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -11,7 +11,7 @@ run: $(VENV)/run
 	$(AS_ROOT) $(BIN)/tcpvitals $(ARGS)
 
 test: lint
-	$(AS_ROOT) $(BIN)/python -m pytest -p no:cacheprovider tests/unit tests/kernel
+	$(AS_ROOT) env TCPVITALS_PROMTOOL="$$(scripts/fetch-prometheus)/promtool" $(BIN)/python -m pytest -p no:cacheprovider tests/unit tests/kernel
 
 unit: $(VENV)/test
 	$(BIN)/python -m pytest -p no:cacheprovider tests/unit

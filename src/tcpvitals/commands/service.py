@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from tcpvitals import __version__
@@ -201,18 +202,20 @@ class Service:
     def _reload(self, read: Callable[[], ServeOptions]) -> None:
         try:
             reload = changes(self._options, read())
-            edges_for(reload.applied.buckets or USUAL_SECONDS)
+            self._apply(reload.applied)
         except TcpvitalsError as error:
             report(f"SIGHUP: {error} (nothing was changed)")
             return
-        self._apply(reload.applied)
         for option in reload.refused:
             report(f"SIGHUP: {option} takes a restart")
         report(f"SIGHUP: {', '.join(reload.changed) or 'nothing'} changed")
 
     def _apply(self, options: ServeOptions) -> None:
         """Only what can be changed while everything stays attached."""
+        edges = edges_for(options.buckets or USUAL_SECONDS)
+        self._server.allow(options.allow_hosts)
+        if self._web and options.web_config_file:
+            self._web.move_to(Path(options.web_config_file))
         self._options = options
         self._live.set_idle(options.idle_s)
-        edges = edges_for(options.buckets or USUAL_SECONDS)
         self._exposition.change(edges, options.seed_series)

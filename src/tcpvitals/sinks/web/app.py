@@ -57,7 +57,7 @@ class App:
     ) -> None:
         """Serve `pages`; what goes wrong in one goes to `report`, one line each."""
         self._pages = dict(pages)
-        self._hosts = hosts
+        self.hosts = hosts
         self._limits = limits
         self._web = web
         self._report = report
@@ -118,7 +118,7 @@ class App:
         host = request.headers.get("host", "")
         if not host:
             return _plain(400, "a Host header is needed")
-        if not self._hosts.admit(host):
+        if not self.hosts.admit(host):
             return _plain(421, "this host does not go by that name; see --allow-host")
         return None
 

@@ -38,6 +38,10 @@ class WebConfigFile:
         #: Raises UsageError for a change that is not to be followed.
         self.check: Callable[[WebConfig], None] = lambda _config: None
 
+    def move_to(self, file: Path) -> None:
+        """From now on follow another file; until it is good, what was in force stays."""
+        self._file, self._stamp = file, None
+
     @property
     def config(self) -> WebConfig:
         """What the file says now, or said when it was last good."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Mapping
 
+    from tcpvitals.sinks.web.hosts import AllowedHosts
     from tcpvitals.sinks.web.reloading import WebConfigFile
     from tcpvitals.sinks.web.tls import Tls
 
@@ -61,12 +62,25 @@ class Server:
         self._listener = listener
         self._options = options
         self._check(options)
-        hosts = allowed_hosts(options.listen, options.added_hosts, own_names())
+        # Who gave away privileges may not be able to look them up again.
+        self._own_names = tuple(own_names())
+        hosts = self._hosts(options.added_hosts)
         self._app = App(pages, hosts, options.limits, web=options.web, report=options.report)
         self._connections = Connections(options.limits.connections)
         self._shared = Shared(
             _config(self._app, options), options.limits, self._connections, self._tls
         )
+
+    def _hosts(self, added: tuple[str, ...]) -> AllowedHosts:
+        return allowed_hosts(self._options.listen, added, self._own_names)
+
+    def allow(self, added: tuple[str, ...]) -> None:
+        """From now on answer to these names, and to our own as ever.
+
+        Raises:
+            UsageError: one is no host name; nothing has changed.
+        """
+        self._app.hosts = self._hosts(added)
 
     def _tls(self) -> Tls | None:
         return self._options.web.tls if self._options.web else None
