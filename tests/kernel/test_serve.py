@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
-import time
-from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import IN_VM
 from retrans_scenarios import short_connections, wait_until_quiet
-from serve_lab import PATIENCE_S, Exporter, exporter, free_port, thread_status
+from serve_lab import Exporter, exporter, thread_status
 from sockets_lab import open_actor, round_trip
 
 from tcpvitals.kernel.privileges import capabilities_needed
@@ -24,8 +19,6 @@ if TYPE_CHECKING:
 
 
 OPTIONS = ("--refresh", "0.5")
-# How often a run is ended in each of several ways; an emulated CPU takes seconds to start one.
-TURNS = int(os.environ.get("TCPVITALS_TURNS", "2" if IN_VM else "5"))
 
 
 @pytest.fixture
@@ -110,73 +103,3 @@ def test_it_becomes_another_user_and_goes_on_counting() -> None:
         assert page.sum("tcpvitals_srtt_seconds_count", role="server") > 0
         assert started.get("/healthz") == (200, "ok\n")
         assert started.end() == (0, "")
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
-def test_it_ends_well_however_often_it_is_asked_to(number: int) -> None:
-    port = free_port()
-    for _ in range(TURNS):
-        with exporter(*OPTIONS, port=port) as started:
-            started.wait_until_ready()
-            assert started.end(number, PATIENCE_S if IN_VM else 5) == (0, "")
-
-
-def test_killed_it_leaves_nothing_that_keeps_the_next_one_from_starting() -> None:
-    port = free_port()
-    for _ in range(TURNS):
-        with exporter(*OPTIONS, port=port) as started:
-            started.wait_until_ready()
-            started.process.kill()
-            assert started.process.wait() == -signal.SIGKILL
-
-
-def test_of_many_started_at_once_one_runs_and_the_others_name_the_port() -> None:
-    port = free_port()
-    with ExitStack() as stack:
-        many = [
-            stack.enter_context(exporter(*OPTIONS, port=port)) for _ in range(5 if IN_VM else 20)
-        ]
-        alive = wait_for_the_last(many)
-        alive.wait_until_ready()
-        for one in many:
-            if one is not alive:
-                _, stderr = one.process.communicate()
-                assert one.process.returncode == 18
-                assert f"cannot listen on 127.0.0.1:{port}: port {port} is taken" in stderr
-                assert stderr.count("\n") == 1
-        assert alive.end() == (0, "")
-
-
-def wait_for_the_last(many: list[Exporter]) -> Exporter:
-    """Return the one that is left when all others have ended."""
-    deadline = time.monotonic() + PATIENCE_S
-    while len(left := [one for one in many if one.process.poll() is None]) > 1:
-        assert time.monotonic() < deadline, left
-        time.sleep(0.1)
-    return left[0]
-
-
-def test_a_full_disk_under_its_standard_output_does_not_stop_it() -> None:
-    with Path("/dev/full").open("w") as full, exporter(*OPTIONS, stdout=full) as started:
-        started.wait_until_ready()
-        assert started.get("/healthz") == (200, "ok\n")
-        assert started.end()[0] == 0
-
-
-def test_sighup_reads_the_file_again_and_says_what_takes_a_restart(tmp_path: Path) -> None:
-    config = tmp_path / "config.toml"
-    config.write_text('refresh = 0.5\nby = "role"\n')
-    with exporter("--config", str(config)) as started:
-        started.wait_until_ready()
-        config.write_text('refresh = 0.25\nby = "service"\nbuckets = "0.001,0.01"\n')
-        started.process.send_signal(signal.SIGHUP)
-        page = started.scrape_after(2)
-        status, stderr = started.end()
-    assert page.by("tcpvitals_srtt_seconds_bucket", "le").keys() == {"0.000991", "0.010239", "+Inf"}
-    assert (status, stderr.splitlines()) == (
-        0,
-        [
-            "tcpvitals: SIGHUP: --by takes a restart",
-            "tcpvitals: SIGHUP: --refresh, --buckets changed",
-        ],
-    )

@@ -66,6 +66,7 @@ def test_a_flood_of_pairs_is_counted_to_the_last_segment_in_no_more_series() -> 
 def check_counts(page: Page, running: Exporter, kernel: int) -> None:
     """What has no series of its own is in `other`, to the last segment."""
     assert kernel >= PAIRS
+    assert page.sum("tcpvitals_connections_failed_total") >= PAIRS
     assert page.sum("tcpvitals_retransmitted_segments_total") >= kernel
     assert page.sum(NAME) == page.sum("tcpvitals_retransmitted_segments_total")
     assert page.sum(NAME, src_ip="other") >= kernel - page.sum("tcpvitals_flows_limit") - SERIES
