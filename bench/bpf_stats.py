@@ -19,7 +19,7 @@ from errors import CannotRunError
 from tcpvitals.kernel.libbpf.abi import library
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 # enum bpf_stats_type of linux/bpf.h
 _RUN_TIME: Final = 0
@@ -82,6 +82,11 @@ def _is_program(fd: Path) -> bool:
         return False
 
 
-def busiest(programs: Iterable[int]) -> int:
-    """The program that ran most: of those attached for one purpose, the one at the hook."""
-    return max(programs, key=lambda program: runs_of(program).count)
+def busiest(programs: Iterable[int], during: Callable[[], object]) -> int:
+    """The program that runs most meanwhile: of those attached for one purpose, the one at the hook.
+
+    Runs before do not count: others may have the kernel time programs, too, and iterators run long.
+    """
+    before = {program: runs_of(program) for program in programs}
+    during()
+    return max(before, key=lambda program: runs_of(program).since(before[program]).count)

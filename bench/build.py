@@ -1,4 +1,4 @@
-"""Compiles the baseline, the empty program and the load generator, for one run of the benchmark."""
+"""Compiles the baseline, the empty program and load generators, for one run of the benchmark."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ _TYPES: Final = _HERE.parent / "src" / "tcpvitals" / "bpf"
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What was compiled: BPF objects' bytes, and the path of a program."""
+    """What was compiled: BPF objects' bytes, and the paths of programs."""
 
     seed: bytes
     classic: bytes
     empty: bytes
     pingpong: Path
+    crowd: Path
 
 
 def build(into: Path) -> Built:
@@ -32,9 +33,19 @@ def build(into: Path) -> Built:
     Raises:
         CannotRunError: a compiler is missing or refuses.
     """
-    pingpong = into / "pingpong"
-    _run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", pingpong, _HERE / "pingpong.c"])
-    return Built(_bpf("seed", into), _bpf("classic", into), _bpf("empty", into), pingpong)
+    return Built(
+        seed=_bpf("seed", into),
+        classic=_bpf("classic", into),
+        empty=_bpf("empty", into),
+        pingpong=_load("pingpong", into),
+        crowd=_load("crowd", into),
+    )
+
+
+def _load(name: str, into: Path) -> Path:
+    out = into / name
+    _run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", out, _HERE / f"{name}.c"])
+    return out
 
 
 def _bpf(name: str, into: Path) -> bytes:

@@ -6,12 +6,15 @@ measured in the same round, it is compared round by round, and the median is wha
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+_Compared = TypeVar("_Compared")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,17 @@ class Goal:
         if self.at_least:
             return self.measured >= self.limit
         return self.measured <= self.limit
+
+
+def in_turn(compared: Sequence[_Compared], rounds: int) -> Iterator[_Compared]:
+    """Every other round backwards, so that a drift of the machine favours nobody."""
+    for turn in range(rounds):
+        yield from compared[::-1] if turn % 2 else compared
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The least value that this share of them, above 0 and up to 1, does not exceed."""
+    return sorted(values)[math.ceil(share * len(values)) - 1]
 
 
 def net(values: Sequence[float], empty: Sequence[float]) -> list[float]:

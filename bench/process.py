@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from load import Load
 
-_COMMAND: Final = Path(sys.executable).with_name("tcpvitals")
+COMMAND: Final = Path(sys.executable).with_name("tcpvitals")
 _PRINTS: Final = 10
 _SETTLE_S: Final = 0.5
 STEADY_TRIPS_PER_S: Final = 2000
@@ -53,16 +53,16 @@ def cpu_time(load: Load, trips_per_s: float) -> tuple[float, float]:
         load.begin(_PRINTS + _SETTLE_S + 1, trips_per_s)
         time.sleep(_SETTLE_S)
         _read_line(process)
-        before = _cpu_ns(process.pid)
+        before = cpu_ns(process.pid)
         for _ in range(_PRINTS):
             _read_line(process)
-        spent = _cpu_ns(process.pid) - before
+        spent = cpu_ns(process.pid) - before
         return spent / 1e9, load.end().trips
 
 
 @contextmanager
 def _tcpvitals(arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
-    command = [str(_COMMAND), *arguments]
+    command = [str(COMMAND), *arguments]
     try:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             try:
@@ -70,7 +70,7 @@ def _tcpvitals(arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
             finally:
                 process.terminate()
     except FileNotFoundError as error:
-        msg = f"{_COMMAND} is not installed: make bench installs it"
+        msg = f"{COMMAND} is not installed: make bench installs it"
         raise CannotRunError(msg) from error
 
 
@@ -80,7 +80,7 @@ def _read_line(process: subprocess.Popen[str]) -> None:
         raise CannotRunError(msg)
 
 
-def _cpu_ns(pid: int) -> int:
+def cpu_ns(pid: int) -> int:
     """CPU time of all threads; the first figure of schedstat counts nanoseconds, not ticks."""
     threads = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads)

@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final
 
 import bpf_stats
 from errors import CannotRunError
+from tcpvitals.commands import serve_options
 from tcpvitals.errors import TcpvitalsError
 from tcpvitals.kernel.libbpf import Object, attach_tracing
 from tcpvitals.kernel.plan import Attach, make_plan
 from tcpvitals.kernel.probe import collect_facts
-from tcpvitals.kernel.settings import Request, Telling
+from tcpvitals.kernel.settings import FlowPorts, Request, Telling
 from tcpvitals.model.key import Grouping
 from tcpvitals.model.measurement import Measurement, Sample, Unit
 from tcpvitals.model.selection import Selection
 from tcpvitals.sources.live import LiveRtt
+from tcpvitals.sources.vitals import LiveVitals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from contextlib import AbstractContextManager
 
     from build import Built
     from load import Load
     from tcpvitals.kernel.facts import HostFacts
+    from tcpvitals.kernel.plan import Plan
 
 # The seed's table has room for as many.
 _GROUPS: Final = 10240
-_IDLE_S: Final = 600
+IDLE_S: Final = 600
+# What `serve` counts for each series that it may show.
+_FLOWS_PER_SERIES: Final = 16
 _LITTLE_S: Final = 0.01
 
 
@@ -40,11 +46,14 @@ OURS: Final = "ours, whole host"
 OURS_RADDR: Final = "ours, by raddr"
 OURS_RTT: Final = "ours, by raddr, --sample rtt"
 OURS_ALL: Final = "ours, by raddr, everything on"
+OURS_SERVE: Final = "ours, serve"
 
 
 @contextmanager
-def loaded(built: Built, load: Load) -> Iterator[dict[str, int]]:
-    """Load everything that is compared; the programs at the hook, as file descriptors.
+def loaded(
+    built: Built, load: Load, only: Collection[str] | None = None
+) -> Iterator[dict[str, int]]:
+    """Load everything that is compared, or some; the programs at the hook, as file descriptors.
 
     A little load tells which of a variant's programs that is.
 
@@ -54,6 +63,8 @@ def loaded(built: Built, load: Load) -> Iterator[dict[str, int]]:
     with ExitStack() as undo:
         programs = {}
         for name, variant in _variants(built).items():
+            if only and name not in only:
+                continue
             programs[name] = _loaded(variant, load)
             undo.callback(os.close, programs[name])
         yield programs
@@ -63,8 +74,8 @@ def _loaded(variant: AbstractContextManager[None], load: Load) -> int:
     """Open a variant as it is meant to be, keep its program and so its maps, and detach it."""
     others = bpf_stats.held_programs()
     with variant, bpf_stats.measuring():
-        load.run(_LITTLE_S)
-        return os.dup(bpf_stats.busiest(bpf_stats.held_programs() - others))
+        mine = bpf_stats.held_programs() - others
+        return os.dup(bpf_stats.busiest(mine, lambda: load.run(_LITTLE_S)))
 
 
 @contextmanager
@@ -87,6 +98,7 @@ def _variants(built: Built) -> dict[str, AbstractContextManager[None]]:
         OURS_RADDR: _ours(facts, "raddr", Sample.SRTT),
         OURS_RTT: _ours(facts, "raddr", Sample.RTT),
         OURS_ALL: _ours(facts, "raddr", Sample.SRTT, everything=True),
+        OURS_SERVE: _serving(facts),
     }
 
 
@@ -125,5 +137,39 @@ def _ours(facts: HostFacts, by: str, sample: Sample, *, everything: bool = False
         namespaces=everything,
         telling=frozenset(Telling) if everything else frozenset(),
     )
-    with LiveRtt(request, make_plan(facts, Attach.TP_BTF, request.max_groups), _IDLE_S):
+    with LiveRtt(request, make_plan(facts, Attach.TP_BTF, request.max_groups), IDLE_S):
         yield
+
+
+@contextmanager
+def _serving(facts: HostFacts) -> Iterator[None]:
+    """Attach what `serve` does by default, but on that hook."""
+    request = serve_request()
+    plan = make_plan(facts, Attach.TP_BTF, request.max_groups, following=True)
+    with LiveVitals(request, plan, IDLE_S):
+        yield
+
+
+def serve_request() -> Request:
+    """What `serve` asks of the kernel half by default: commands/serve.py."""
+    options = serve_options.parse(argparse.ArgumentParser(), [])
+    return Request(
+        options.grouping,
+        options.selection,
+        options.max_groups,
+        Measurement(),
+        totals=True,
+        namespaces=True,
+        vitals=True,
+        flows=FlowPorts.BOUNDED,
+        flows_limit=options.seed_series * _FLOWS_PER_SERIES,
+    )
+
+
+def serve_plan(request: Request) -> Plan:
+    """And how, on this host.
+
+    Raises:
+        TcpvitalsError: it cannot be done here.
+    """
+    return make_plan(collect_facts(), None, request.max_groups, following=True)

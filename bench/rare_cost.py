@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Final
 import bpf_stats
 from errors import CannotRunError
 from figures import Spread, paired_ratios, table
+from programs import serve_request
 from tcpvitals.kernel.libbpf import Object
 from tcpvitals.kernel.plan import make_plan
 from tcpvitals.kernel.probe import collect_facts
-from tcpvitals.kernel.settings import Request, Telling
+from tcpvitals.kernel.settings import FlowPorts, Request, Telling
 from tcpvitals.model.key import Grouping
 from tcpvitals.model.selection import Selection
 from tcpvitals.netlab.errors import NetlabError
@@ -27,7 +28,7 @@ from tcpvitals.netlab.workload import exchange, serve
 from tcpvitals.sources.live import LiveSockets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from build import Built
     from tcpvitals.netlab.link import Link
@@ -43,6 +44,8 @@ _LIFE: Final = ("state_changed_b", "socket_gone")
 
 EVENTS: Final = "ours, events"
 TOTALS: Final = "ours, totals by raddr"
+FLOWS: Final = "ours, totals by raddr, and flows"
+SERVE: Final = "ours, serve"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,11 @@ class Cost:
         ours, theirs = zip(*self.rounds[name], strict=True)
         return Spread.of(paired_ratios(ours, theirs))
 
+    def ratio_between(self, name: str, baseline: str) -> Spread:
+        """One of ours as a part of another, compared round by round."""
+        ours, others = ([one for one, _ in self.rounds[which]] for which in (name, baseline))
+        return Spread.of(paired_ratios(ours, others))
+
     def report(self) -> str:
         """A table of everything measured."""
         head = ("program", f"ns a {self.unit}", "usual tools", "of theirs", "least", "most")
@@ -70,18 +78,19 @@ class Cost:
         return [name, f"{ours:.0f}", f"{theirs:.0f}", *ratios]
 
 
-def rare_costs(built: Built, rounds: int) -> list[Cost]:
-    """Measure both, in turn.
+def rare_costs(built: Built, rounds: int, names: Collection[str]) -> list[Cost]:
+    """Measure both, in turn, with the variants of these names.
 
     Raises:
         CannotRunError: this host cannot run it.
     """
-    retransmission: dict[str, list[tuple[float, float]]] = {name: [] for name in _requests()}
-    life: dict[str, list[tuple[float, float]]] = {name: [] for name in _requests()}
+    requests = {name: request for name, request in _requests().items() if name in names}
+    retransmission: dict[str, list[tuple[float, float]]] = {name: [] for name in requests}
+    life: dict[str, list[tuple[float, float]]] = {name: [] for name in requests}
     try:
         with open_link(engine="nft") as link, serve(link.server) as port:
             for _ in range(rounds):
-                for name, request in _requests().items():
+                for name, request in requests.items():
                     with _attached(built, request) as held, bpf_stats.measuring():
                         retransmission[name].append(_retransmissions(held, link, port))
                         life[name].append(_lives(held, link, port))
@@ -98,6 +107,15 @@ def _requests() -> dict[str, Request]:
     return {
         EVENTS: Request(Grouping(), Selection(), 1, telling=everything),
         TOTALS: Request(Grouping.parse("raddr"), Selection(), _GROUPS, totals=True),
+        FLOWS: Request(
+            Grouping.parse("raddr"),
+            Selection(),
+            _GROUPS,
+            totals=True,
+            flows=FlowPorts.BOUNDED,
+            flows_limit=serve_request().flows_limit,
+        ),
+        SERVE: serve_request(),
     }
 
 

@@ -28,6 +28,7 @@ from programs import EMPTY, OURS, OURS_RADDR, loaded
 from rare_cost import EVENTS, TOTALS, rare_costs
 from reader import events_per_second
 from segment_cost import by_run_time, stacked
+from serve_cost import serve_costs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -134,7 +135,7 @@ def python(bench: Bench) -> Iterator[Goal]:
 
 def rare(bench: Bench) -> Iterator[Goal]:
     """Cost for each retransmission and for each connection's life."""
-    for cost in rare_costs(bench.built, bench.rounds):
+    for cost in rare_costs(bench.built, bench.rounds, (EVENTS, TOTALS)):
         print(cost.report())
         for name in (EVENTS, TOTALS):
             yield Goal(f"{cost.title}, {name}, of the usual tools'", cost.ratio(name).median, 1.5)
@@ -151,6 +152,11 @@ def reader(bench: Bench) -> Iterator[Goal]:
     yield Goal("events a second, the slowest way", slowest, 50_000, at_least=True)
 
 
+def serve(bench: Bench) -> Iterator[Goal]:
+    """Everything about the exporter: its process, its page, and the programs that it loads."""
+    yield from serve_costs(bench.built, bench.cpus, bench.rounds)
+
+
 BENCHES: Final[dict[str, Callable[[Bench], Iterable[Goal]]]] = {
     "run-time": run_time,
     "stacked": many_copies,
@@ -159,6 +165,7 @@ BENCHES: Final[dict[str, Callable[[Bench], Iterable[Goal]]]] = {
     "python": python,
     "rare": rare,
     "reader": reader,
+    "serve": serve,
 }
 
 

@@ -20,11 +20,21 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 import bpf_stats
-from figures import Spread, net, paired_ratios, table
-from programs import EMPTY, OURS, OURS_ALL, OURS_RADDR, OURS_RTT, SEED, SEED_RADDR, attached
+from figures import Spread, in_turn, net, paired_ratios, table
+from programs import (
+    EMPTY,
+    OURS,
+    OURS_ALL,
+    OURS_RADDR,
+    OURS_RTT,
+    OURS_SERVE,
+    SEED,
+    SEED_RADDR,
+    attached,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from load import Load
 
@@ -40,7 +50,13 @@ _SEGMENTS_A_TRIP: Final = 2
 _NOTHING: Final = "nothing"
 
 # What is compared with what.
-BASELINES: Final = {OURS: SEED, OURS_RADDR: SEED_RADDR, OURS_RTT: SEED_RADDR, OURS_ALL: SEED_RADDR}
+BASELINES: Final = {
+    OURS: SEED,
+    OURS_RADDR: SEED_RADDR,
+    OURS_RTT: SEED_RADDR,
+    OURS_ALL: SEED_RADDR,
+    OURS_SERVE: SEED_RADDR,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +72,10 @@ class Costs:
         empty = gross[EMPTY]
         return cls(title, {n: net(values, empty) for n, values in gross.items() if n != EMPTY})
 
-    def ratio(self, name: str) -> Spread:
-        """One of ours as a part of its baseline, compared round by round."""
-        return Spread.of(paired_ratios(self.rounds[name], self.rounds[BASELINES[name]]))
+    def ratio(self, name: str, baseline: str = "") -> Spread:
+        """One of ours as a part of a baseline, by default its own, compared round by round."""
+        base = self.rounds[baseline or BASELINES[name]]
+        return Spread.of(paired_ratios(self.rounds[name], base))
 
     def report(self) -> str:
         """A table of everything measured."""
@@ -75,12 +92,6 @@ class Costs:
         return (*cells, *(f"{value:.2f}" for value in (part.median, part.least, part.most)))
 
 
-def _in_turn(compared: Sequence[str], rounds: int) -> Iterator[str]:
-    """Every other round backwards, so that a drift of the machine favours nobody."""
-    for turn in range(rounds):
-        yield from compared[::-1] if turn % 2 else compared
-
-
 def _median_slice(slices: int, measure: Callable[[], float]) -> float:
     return median([measure() for _ in range(slices + 1)][1:])
 
@@ -91,7 +102,7 @@ def by_run_time(programs: dict[str, int], loads: dict[str, Load], rounds: int) -
         title: {name: [] for name in programs} for title in loads
     }
     with bpf_stats.measuring():
-        for name in _in_turn(list(programs), rounds):
+        for name in in_turn(list(programs), rounds):
             with attached(programs[name]):
                 for title, load in loads.items():
                     gross[title][name].append(_run_time(programs[name], load))
@@ -143,7 +154,7 @@ class Stacked:
 def stacked(programs: dict[str, int], load: Load, rounds: int) -> Stacked:
     """Measure with many copies of one program at a time, by what a round trip takes longer."""
     trips: dict[str, list[float]] = {name: [] for name in (_NOTHING, *programs)}
-    for name in _in_turn(list(trips), rounds * _STACKED_ROUNDS):
+    for name in in_turn(list(trips), rounds * _STACKED_ROUNDS):
         with attached(programs.get(name, -1), 0 if name == _NOTHING else _COPIES):
             trip = _median_slice(_STACKED_SLICES, lambda: load.run(_SLICE_S).cpu_ns_per_trip)
         trips[name].append(trip)

@@ -17,7 +17,7 @@ from tcpvitals.netlab.workload import exchange, serve
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tcpvitals.model.snapshot import Snapshot
+    from tcpvitals.model.rtt import RttSnapshot
     from tcpvitals.netlab.link import Link
     from tcpvitals.sources.live import LiveRtt
 
@@ -42,7 +42,7 @@ def _offer(link: Link, port: int, prefix: str, peers: int) -> None:
     )
 
 
-def _known(snapshot: Snapshot, prefix: str) -> int:
+def _known(snapshot: RttSnapshot, prefix: str) -> int:
     network = ip_network(prefix)
     return sum(key.raddr in network for key in snapshot.keys)
 
@@ -81,7 +81,7 @@ def test_known_and_other_and_retired_are_all_there_was_and_new_peers_get_groups_
         assert newest.total().count == between(newest, first).total().count + first.total().count
 
 
-def _move_on(link: Link, port: int, live: LiveRtt, snapshot: Snapshot) -> Snapshot:
+def _move_on(link: Link, port: int, live: LiveRtt, snapshot: RttSnapshot) -> RttSnapshot:
     """The old peers fall silent: each reading takes slots back, or hands them out again."""
     for _ in range(4):
         time.sleep(0.7)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tcpvitals.kernel.plan import Attach
-    from tcpvitals.model.snapshot import Interval, Snapshot
+    from tcpvitals.model.rtt import RttInterval, RttSnapshot
     from tcpvitals.sources.live import LiveRtt
 
 # Enough for srtt to forget a first sample that a busy machine made late; only the second half of a
@@ -41,8 +41,8 @@ def _median_us(talk: dict[str, Any]) -> float:
     return float(talk["connections"][0]["median_us"])
 
 
-def _medians(interval: Interval) -> dict[tuple[int | None, Role | None], float]:
-    halves = interval.counters.quantiles((0.5,), Unit.US)
+def _medians(interval: RttInterval) -> dict[tuple[int | None, Role | None], float]:
+    halves = interval.table.quantiles((0.5,))
     return {
         (key.service, key.role): float(half[0])
         for key, half in zip(interval.keys, halves, strict=True)
@@ -76,7 +76,7 @@ def _second_half(
     live: LiveRtt, link: Link, delay_ms: int, end: tuple[str, int]
 ) -> tuple[dict[tuple[int | None, Role | None], float], dict[str, float]]:
     """One conversation; the median srtt in its second half, and what the application saw."""
-    seen: list[Snapshot] = []
+    seen: list[RttSnapshot] = []
     count = _ROUND_TRIPS[delay_ms]
     halfway = Timer(delay_ms * count / 2000, lambda: seen.append(live.snapshot()))
     halfway.start()
@@ -94,7 +94,7 @@ def test_every_sample_measures_the_same_wire(
     live = {sample: open_rtt(sample=sample, selection=client) for sample in Sample}
     talk = exchange(link.client, "pingpong", SERVER_IPV4, port, count=_ROUND_TRIPS[delay_ms] // 3)
     found = {sample: one.snapshot().total() for sample, one in live.items()}
-    halves = {sample: one.quantiles((0.5,), Unit.US)[0] for sample, one in found.items()}
+    halves = {sample: one.quantiles((0.5,))[0] for sample, one in found.items()}
     added_us = 1.03 * _median_us(talk) + 500 - 1000 * delay_ms
     assert 0 <= (halves.pop(Sample.INFLATION) or 0) <= added_us
     halves.pop(Sample.SRTT)  # smoothed over more round trips than this; it has its own test
@@ -111,7 +111,7 @@ def test_milliseconds_are_microseconds_divided_and_rounded_down_as_the_first_too
     coarse = open_rtt("service", sample=Sample.MIN, unit=Unit.MS, selection=client)
     exchange(link.client, "pingpong", SERVER_IPV4, port, count=5)
     micro, milli = fine.snapshot(), coarse.snapshot()
-    assert int(micro.counters.sum_us.sum()) == int(milli.counters.sum_us.sum())
-    lowest_ms = int(LOWS[milli.counters.buckets[0].nonzero()[0][0]])
-    assert bucket_index(lowest_ms) == bucket_index(int(micro.counters.min_us[0]) // 1000)
+    assert int(micro.table.sum_us.sum()) == int(milli.table.sum_us.sum())
+    lowest_ms = int(LOWS[milli.table.buckets[0].nonzero()[0][0]])
+    assert bucket_index(lowest_ms) == bucket_index(int(micro.table.min_us[0]) // 1000)
     assert lowest_ms * 1.0625 >= delay_ms

@@ -199,7 +199,7 @@ for port in ({one}, {two}):
     link.client.run([sys.executable, "-c", program], timeout_s=60)
     snapshot = live.snapshot()
     counts = {
-        key.rport: int(n) for key, n in zip(snapshot.keys, snapshot.counters.counts, strict=True)
+        key.rport: int(n) for key, n in zip(snapshot.keys, snapshot.table.counts, strict=True)
     }
     assert set(counts) == {one, two}
     assert min(counts.values()) >= 10

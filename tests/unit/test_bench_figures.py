@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 
-from figures import Goal, Spread, goals_table, net, paired_ratios, table
+from figures import Goal, Spread, goals_table, in_turn, net, paired_ratios, quantile, table
 
 
 def test_a_spread_is_the_median_and_the_extremes_in_whatever_order() -> None:
@@ -65,3 +65,16 @@ def test_the_verdict_names_limit_figure_and_outcome() -> None:
     expected = ["start", "<=", "0.5", "s", "0.250", "s", "yes"]
     assert expected == start.split()
     assert rate.endswith("NO")
+
+
+def test_every_other_round_goes_backwards() -> None:
+    assert list("abccbaabc") == list(in_turn("abc", 3))
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.5, 5), (0.9, 9), (0.99, 10), (1, 10)])
+def test_a_quantile_is_a_value_that_was_measured(share: float, expected: float) -> None:
+    assert expected == quantile([10, 1, 9, 2, 8, 3, 7, 4, 6, 5], share)
+
+
+def test_the_99th_percentile_of_a_hundred_leaves_out_only_the_worst() -> None:
+    assert quantile([*range(99), 1000], 0.99) == 98

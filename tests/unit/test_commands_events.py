@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import sys
 from dataclasses import replace
-from itertools import chain, repeat
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from test_commands_madeup import MadeUpSockets, Step, made_up_host
+from test_commands_madeup import (
+    MadeUpSockets,
+    Step,
+    let_the_kernel_count_what_nobody_saw,
+    made_up_host,
+)
 from test_sink_madeup_events import CHANGED, ENDS6, RESENT, SYNACK
 
 from tcpvitals.commands import following
 from tcpvitals.commands.main import dispatch
-from tcpvitals.errors import OutputError, UnexplainedError
+from tcpvitals.errors import UnexplainedError
 from tcpvitals.kernel import cgroups, netns, netns_counters
 from tcpvitals.kernel.settings import Telling
 from tcpvitals.model.key import Grouping
@@ -265,13 +266,6 @@ def test_a_command_asks_for_its_own_events_and_counts_nothing(command: str, told
     assert (opened.plan.attach, opened.plan.slots) == (None, 3)
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_namespace_becomes_its_inode(command: str) -> None:
-    inode = Path("/proc/self/ns/net").stat().st_ino
-    request = asked(command, "--netns", "/proc/self/ns/net").request
-    assert request.selection.netns_inode == inode
-
-
 def test_verifying_events_counts_namespaces_too_and_is_shown_at_the_end(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -289,65 +283,10 @@ def test_a_difference_that_nothing_explains_is_status_3_after_all_was_shown(
     capsys: pytest.CaptureFixture[str],
     source: type[MadeUpSockets],
 ) -> None:
-    counted = chain([0, 0], repeat(40))
-
-    def read_all() -> dict[int, netns_counters.NetnsCounters]:
-        counters = dict.fromkeys(netns_counters.COUNTERS, 0) | {"TcpRetransSegs": next(counted)}
-        return {7: netns_counters.NetnsCounters(7, 1, counters)}
-
-    monkeypatch.setattr(netns_counters, "read_all", read_all)
+    let_the_kernel_count_what_nobody_saw(monkeypatch)
     source.script = Step((RESENT,)), END
     with pytest.raises(UnexplainedError) as raised:
         dispatch(["retrans", "--verify", *FOREVER])
     assert raised.value.exit_code == 3
     assert capsys.readouterr().out.startswith(RETRANS_HEADINGS + RESENT_ROW)
     assert [opened.closed for opened in source.opened] == [True]
-
-
-# --- where it goes -----------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_full_disk_ends_it_with_an_error_of_its_own(
-    monkeypatch: pytest.MonkeyPatch, source: type[MadeUpSockets], command: str
-) -> None:
-    full = Path("/dev/full").open("w")  # noqa: SIM115 - closing it would fail as writing does
-    monkeypatch.setattr(sys, "stdout", full)
-    source.script = Step((RESENT, CHANGED)), END
-    with pytest.raises(OutputError) as raised:
-        dispatch([command, *FOREVER])
-    assert raised.value.exit_code == 4
-    assert str(raised.value) == "cannot write the output: No space left on device"
-    assert [opened.closed for opened in source.opened] == [True]
-    with pytest.raises(OSError, match="No space left on device"):
-        full.close()
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-@pytest.mark.parametrize("words", [(), ("--json",)])
-def test_a_reader_that_leaves_ends_it_quietly(
-    monkeypatch: pytest.MonkeyPatch,
-    source: type[MadeUpSockets],
-    command: str,
-    words: tuple[str, ...],
-) -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    pipe = open(writer, "w")  # noqa: SIM115, PTH123 - a descriptor, and closing it would fail
-    monkeypatch.setattr(sys, "stdout", pipe)
-    source.script = Step((RESENT, CHANGED)), END
-    with pytest.raises(BrokenPipeError):
-        dispatch([command, *words, *FOREVER])
-    assert [opened.closed for opened in source.opened] == [True]
-    with pytest.raises(BrokenPipeError):
-        pipe.close()
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_closed_standard_output_is_found_before_anything_is_loaded(
-    monkeypatch: pytest.MonkeyPatch, source: type[MadeUpSockets], command: str
-) -> None:
-    monkeypatch.setattr(sys, "stdout", None)
-    with pytest.raises(OutputError, match="standard output is closed"):
-        dispatch([command])
-    assert source.opened == []

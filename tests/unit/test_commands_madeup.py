@@ -10,16 +10,18 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from test_kernel_madeup import host
 from test_model_totals import snapshot
+from test_sink_madeup import snapshot as rtt_snapshot
 from test_sink_madeup_events import RESENT, wall
 
 from tcpvitals.commands import following, moments, naming, retrans_events, stopping
 from tcpvitals.commands import wall as wall_module
 from tcpvitals.commands.stopping import StopRequest
-from tcpvitals.kernel import cgroups, netns, probe
+from tcpvitals.kernel import cgroups, netns, netns_counters, probe
 from tcpvitals.kernel.plan import make_plan
 from tcpvitals.kernel.settings import Request, Telling
 from tcpvitals.model.key import Grouping, GroupKey
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from tcpvitals.kernel.plan import Plan
     from tcpvitals.model.event import Event
+    from tcpvitals.model.rtt import RttSnapshot
     from tcpvitals.model.totals import Totals, TotalsSnapshot
 
 Groups: TypeAlias = dict[GroupKey, dict[str, int]]
@@ -86,6 +89,47 @@ class Step:
     events: tuple[Event, ...] = ()
     lost: int = 0
     signal: signal.Signals | None = None
+
+
+@dataclass
+class MadeUpRtt:
+    """In place of `LiveRtt`: one more sample of 1000 us at each look; notes what it was asked."""
+
+    request: Request
+    plan: Plan
+    idle_s: float
+    start_ns: int = 0
+    samples: list[int] = field(default_factory=list)
+    closed: bool = False
+    # A signal to send ourselves before the snapshot of that number.
+    signals: ClassVar[dict[int, signal.Signals]] = {}
+    opened: ClassVar[list[MadeUpRtt]] = []
+    takes_s: ClassVar[float] = 0.0
+
+    def __post_init__(self) -> None:
+        """Remember that it was opened."""
+        self.opened.append(self)
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        """Remember that it was closed."""
+        self.closed = True
+
+    def find_owners(self) -> None:
+        """There are none."""
+
+    def snapshot(self) -> RttSnapshot:
+        """Return one more sample than before."""
+        time.sleep(self.takes_s)
+        self.samples.append(1000)
+        count = len(self.samples)
+        send(self.signals.get(count))
+        assert self.request.measurement
+        unit = self.request.measurement.unit
+        return rtt_snapshot({GroupKey(netns=7): self.samples}, seconds=count, unit=unit)
 
 
 # What each group adds between two looks: a hundred segments, one of them sent again.
@@ -179,11 +223,13 @@ def send(number: signal.Signals | None) -> None:
 
 @contextmanager
 def made_up_host(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[MadeUpSockets]]:
-    """Make commands find a host that has everything, these sockets, and no names."""
+    """Make commands find a host that has everything, made-up sockets, and no names."""
+    MadeUpRtt.signals, MadeUpRtt.opened, MadeUpRtt.takes_s = {}, [], 0.0
     MadeUpSockets.script, MadeUpSockets.opened = (), []
     MadeUpSockets.signals, MadeUpSockets.owners_signals = {}, {}
     MadeUpSockets.rates = RATES
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr(live, "LiveRtt", MadeUpRtt)
     monkeypatch.setattr(live, "LiveSockets", MadeUpSockets)
     monkeypatch.setattr(probe, "collect_facts", host)
     monkeypatch.setattr(netns, "names", dict)
@@ -193,6 +239,17 @@ def made_up_host(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[MadeUpSockets
     yield MadeUpSockets
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+def let_the_kernel_count_what_nobody_saw(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let it count 40 segments after we attached, of which the made-up sockets say nothing."""
+    counted = chain([0, 0], repeat(40))
+
+    def read_all() -> dict[int, netns_counters.NetnsCounters]:
+        counters = dict.fromkeys(netns_counters.COUNTERS, 0) | {"TcpRetransSegs": next(counted)}
+        return {7: netns_counters.NetnsCounters(7, 1, counters)}
+
+    monkeypatch.setattr(netns_counters, "read_all", read_all)
 
 
 def test_the_made_up_clock_moves_only_by_waiting(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,7 +86,7 @@ def test_the_version_is_the_packages(word: str, capsys: pytest.CaptureFixture[st
 def test_what_is_no_command_is_named_beside_those_that_are(word: str) -> None:
     with pytest.raises(UsageError) as raised:
         dispatch([word])
-    assert str(raised.value) == f"no command '{word}'; there are rtt, retrans, states, check"
+    assert str(raised.value) == f"no command '{word}'; there are rtt, retrans, states, serve, check"
 
 
 def test_a_command_that_a_terminal_could_not_show_is_escaped() -> None:

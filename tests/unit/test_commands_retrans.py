@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 from ipaddress import ip_address
-from itertools import chain, repeat
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from test_commands_madeup import MadeUpSockets, made_up_host
+from test_commands_madeup import MadeUpSockets, let_the_kernel_count_what_nobody_saw, made_up_host
 from test_kernel_madeup import host, no
 
 from tcpvitals.commands.main import dispatch
 from tcpvitals.errors import (
-    HookError,
-    OutputError,
-    PrivilegeError,
-    TcpvitalsError,
     UnexplainedError,
 )
 from tcpvitals.kernel import cgroups, netns_counters, probe
@@ -261,11 +254,6 @@ def test_groups_are_as_many_as_the_limit_allows() -> None:
     assert opened.plan.attach is None
 
 
-def test_a_namespace_becomes_its_inode() -> None:
-    inode = Path("/proc/self/ns/net").stat().st_ino
-    assert asked("-c", "--netns", "/proc/self/ns/net").request.selection.netns_inode == inode
-
-
 def test_verifying_counts_namespaces_and_reads_the_kernels_before_and_after_attaching(
     monkeypatch: pytest.MonkeyPatch, source: type[MadeUpSockets]
 ) -> None:
@@ -285,13 +273,7 @@ def test_a_difference_that_nothing_explains_is_told_at_each_print_and_is_status_
     capsys: pytest.CaptureFixture[str],
     source: type[MadeUpSockets],
 ) -> None:
-    counted = chain([0, 0], repeat(40))
-
-    def read_all() -> dict[int, netns_counters.NetnsCounters]:
-        counters = dict.fromkeys(netns_counters.COUNTERS, 0) | {"TcpRetransSegs": next(counted)}
-        return {7: netns_counters.NetnsCounters(7, 1, counters)}
-
-    monkeypatch.setattr(netns_counters, "read_all", read_all)
+    let_the_kernel_count_what_nobody_saw(monkeypatch)
     source.signals = {2: signal.SIGINT}
     with pytest.raises(UnexplainedError) as raised:
         dispatch(["retrans", "-c", "--verify", "--json", *OFTEN])
@@ -299,25 +281,6 @@ def test_a_difference_that_nothing_explains_is_told_at_each_print_and_is_status_
     types = [json.loads(line)["type"] for line in capsys.readouterr().out.splitlines()]
     assert types == ["totals", "verify"] * 3
     assert [opened.closed for opened in source.opened] == [True]
-
-
-@pytest.mark.parametrize(
-    ("lacks", "error"),
-    [(Question.PRIVILEGES, PrivilegeError), (Question.SYNACK, HookError)],
-)
-@pytest.mark.parametrize("words", [("-c",), ()])
-def test_what_the_host_lacks_ends_it_before_anything_is_loaded_or_printed(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    lacks: Question,
-    error: type[TcpvitalsError],
-    words: tuple[str, ...],
-) -> None:
-    monkeypatch.setattr(probe, "collect_facts", lambda: host((lacks, no(lacks))))
-    with pytest.raises(error):
-        dispatch(["retrans", *words])
-    assert MadeUpSockets.opened == []
-    assert capsys.readouterr().out == ""
 
 
 # --- who sits at a terminal --------------------------------------------------------------
@@ -342,43 +305,3 @@ def test_who_sits_at_a_terminal_is_told_when_there_will_be_something_to_see(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert retrans(capsys, "--by", "raddr", *words, *ONCE) == announced + TABLE
     assert len(lines(capsys, "--by", "raddr", *words, *ONCE)) == 1
-
-
-# --- where it goes -----------------------------------------------------------------------
-
-
-def test_a_full_disk_ends_it_with_an_error_of_its_own(
-    monkeypatch: pytest.MonkeyPatch, source: type[MadeUpSockets]
-) -> None:
-    full = Path("/dev/full").open("w")  # noqa: SIM115 - closing it would fail as writing does
-    monkeypatch.setattr(sys, "stdout", full)
-    with pytest.raises(OutputError) as raised:
-        dispatch(["retrans", "-c", *ONCE])
-    assert raised.value.exit_code == 4
-    assert str(raised.value) == "cannot write the output: No space left on device"
-    assert [opened.closed for opened in source.opened] == [True]
-    with pytest.raises(OSError, match="No space left on device"):
-        full.close()
-
-
-def test_a_reader_that_leaves_ends_it_quietly(
-    monkeypatch: pytest.MonkeyPatch, source: type[MadeUpSockets]
-) -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    pipe = open(writer, "w")  # noqa: SIM115, PTH123 - a descriptor, and closing it would fail
-    monkeypatch.setattr(sys, "stdout", pipe)
-    with pytest.raises(BrokenPipeError):
-        dispatch(["retrans", "-c", *OFTEN])
-    assert [opened.closed for opened in source.opened] == [True]
-    with pytest.raises(BrokenPipeError):
-        pipe.close()
-
-
-def test_a_closed_standard_output_is_found_before_anything_is_loaded(
-    monkeypatch: pytest.MonkeyPatch, source: type[MadeUpSockets]
-) -> None:
-    monkeypatch.setattr(sys, "stdout", None)
-    with pytest.raises(OutputError, match="standard output is closed"):
-        dispatch(["retrans", "-c"])
-    assert source.opened == []

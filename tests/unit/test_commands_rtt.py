@@ -3,90 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
-import time
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from test_kernel_madeup import host, no
-from test_sink_madeup import snapshot
+from test_commands_madeup import MadeUpRtt, made_up_host
 
 from tcpvitals.commands.main import dispatch
-from tcpvitals.errors import HookError, OutputError, PrivilegeError
-from tcpvitals.kernel import netns, probe
-from tcpvitals.kernel.facts import Question
+from tcpvitals.kernel import netns
 from tcpvitals.kernel.plan import Attach
-from tcpvitals.model.key import GroupKey
-from tcpvitals.sources import live
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Self
+    from pathlib import Path
 
-    from tcpvitals.kernel.plan import Plan
-    from tcpvitals.kernel.settings import Request
-    from tcpvitals.model.snapshot import Snapshot
 
 FAST = ("-i", "0.02", "-d", "0.09")
 AT_ONCE_AND_AT_THE_END = ("-d", "0.01")
 
 
-@dataclass
-class MadeUpSource:
-    """One more sample of 1000 us at each snapshot; notes what it was asked for."""
-
-    request: Request
-    plan: Plan
-    idle_s: float
-    start_ns: int = 0
-    samples: list[int] = field(default_factory=list)
-    closed: bool = False
-    # A signal to send ourselves before the snapshot of that number.
-    signals: ClassVar[dict[int, signal.Signals]] = {}
-    opened: ClassVar[list[MadeUpSource]] = []
-    takes_s: ClassVar[float] = 0.0
-
-    def __post_init__(self) -> None:
-        """Remember that it was opened."""
-        self.opened.append(self)
-
-    def __enter__(self) -> Self:
-        """Itself."""
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        """Remember that it was closed."""
-        self.closed = True
-
-    def find_owners(self) -> None:
-        """There are none."""
-
-    def snapshot(self) -> Snapshot:
-        """Return one more sample than before."""
-        time.sleep(self.takes_s)
-        self.samples.append(1000)
-        count = len(self.samples)
-        if count in self.signals:
-            os.kill(os.getpid(), self.signals[count])
-        assert self.request.measurement
-        unit = self.request.measurement.unit
-        return snapshot({GroupKey(netns=7): self.samples}, seconds=count, unit=unit)
-
-
 @pytest.fixture(autouse=True)
-def source(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[MadeUpSource]]:
+def source(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[MadeUpRtt]]:
     """Return the source that the command will use, on a host that has everything."""
-    MadeUpSource.signals, MadeUpSource.opened, MadeUpSource.takes_s = {}, [], 0.0
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    monkeypatch.setattr(live, "LiveRtt", MadeUpSource)
-    monkeypatch.setattr(probe, "collect_facts", host)
-    yield MadeUpSource
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    with made_up_host(monkeypatch):
+        yield MadeUpRtt
 
 
 def rtt(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -102,10 +43,10 @@ def lines(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any
     return [json.loads(line) for line in rtt(capsys, "--json", *words).splitlines()]
 
 
-def asked(*words: str) -> MadeUpSource:
+def asked(*words: str) -> MadeUpRtt:
     """Return the source as the command asked for it."""
     assert dispatch(["rtt", *AT_ONCE_AND_AT_THE_END, *words]) == 0
-    [opened] = MadeUpSource.opened
+    [opened] = MadeUpRtt.opened
     return opened
 
 
@@ -113,7 +54,7 @@ def asked(*words: str) -> MadeUpSource:
 
 
 def test_it_prints_at_once_every_interval_and_at_the_end(
-    capsys: pytest.CaptureFixture[str], source: type[MadeUpSource]
+    capsys: pytest.CaptureFixture[str], source: type[MadeUpRtt]
 ) -> None:
     counts = [line["count"] for line in lines(capsys, *FAST)]
     assert counts == list(range(1, len(counts) + 1))
@@ -128,14 +69,14 @@ def test_a_duration_shorter_than_the_interval_has_two_prints(
 
 
 def test_a_print_that_outlasts_the_duration_is_not_the_last(
-    capsys: pytest.CaptureFixture[str], source: type[MadeUpSource]
+    capsys: pytest.CaptureFixture[str], source: type[MadeUpRtt]
 ) -> None:
     source.takes_s = 0.05
     assert [one["count"] for one in lines(capsys, *AT_ONCE_AND_AT_THE_END)] == [1, 2]
 
 
 def test_prints_that_come_late_are_left_out_but_for_the_last(
-    capsys: pytest.CaptureFixture[str], source: type[MadeUpSource]
+    capsys: pytest.CaptureFixture[str], source: type[MadeUpRtt]
 ) -> None:
     source.takes_s = 0.05
     assert len(lines(capsys, "-i", "0.01", "-d", "0.2")) <= 6
@@ -151,14 +92,14 @@ def test_each_interval_alone_has_what_came_since_the_print_before(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_is_answered_with_a_last_print_and_success(
-    capsys: pytest.CaptureFixture[str], source: type[MadeUpSource], number: signal.Signals
+    capsys: pytest.CaptureFixture[str], source: type[MadeUpRtt], number: signal.Signals
 ) -> None:
     source.signals = {1: number}
     assert [one["count"] for one in lines(capsys, "-i", "3600")] == [1, 2]
     assert [opened.closed for opened in source.opened] == [True]
 
 
-def test_a_second_signal_does_not_wait_for_the_last_print(source: type[MadeUpSource]) -> None:
+def test_a_second_signal_does_not_wait_for_the_last_print(source: type[MadeUpRtt]) -> None:
     source.signals = {1: signal.SIGINT, 2: signal.SIGINT}
     with pytest.raises(KeyboardInterrupt):
         dispatch(["rtt", "-i", "3600"])
@@ -177,35 +118,9 @@ def test_groups_are_as_many_as_the_limit_allows() -> None:
     assert (opened.request.max_groups, opened.plan.slots, opened.idle_s) == (500, 502, 5.0)
 
 
-def test_a_namespace_becomes_its_inode() -> None:
-    inode = Path("/proc/self/ns/net").stat().st_ino
-    assert asked("--netns", "/proc/self/ns/net").request.selection.netns_inode == inode
-
-
 @pytest.mark.parametrize("attach", Attach)
 def test_a_hook_that_is_asked_for_is_used(attach: Attach) -> None:
     assert asked("--attach", attach.value).plan.attach is attach
-
-
-@pytest.mark.parametrize(
-    ("lacks", "words", "error"),
-    [
-        (Question.PRIVILEGES, (), PrivilegeError),
-        (Question.FENTRY, ("--attach", "fentry"), HookError),
-    ],
-)
-def test_what_the_host_lacks_ends_it_before_anything_is_loaded_or_printed(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    lacks: Question,
-    words: tuple[str, ...],
-    error: type[Exception],
-) -> None:
-    monkeypatch.setattr(probe, "collect_facts", lambda: host((lacks, no(lacks))))
-    with pytest.raises(error):
-        dispatch(["rtt", *words])
-    assert MadeUpSource.opened == []
-    assert capsys.readouterr().out == ""
 
 
 # --- where it goes -----------------------------------------------------------------------
@@ -226,41 +141,6 @@ def test_who_sits_at_a_terminal_is_told_how_to_end_it(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert rtt(capsys, *AT_ONCE_AND_AT_THE_END).startswith(header)
     assert "Ctrl-C" not in rtt(capsys, *AT_ONCE_AND_AT_THE_END, "--json")
-
-
-def test_a_full_disk_ends_it_with_an_error_of_its_own(
-    monkeypatch: pytest.MonkeyPatch, source: type[MadeUpSource]
-) -> None:
-    full = Path("/dev/full").open("w")  # noqa: SIM115 - closing it would fail as writing does
-    monkeypatch.setattr(sys, "stdout", full)
-    with pytest.raises(OutputError, match="No space left on device"):
-        dispatch(["rtt", *AT_ONCE_AND_AT_THE_END])
-    assert [opened.closed for opened in source.opened] == [True]
-    with pytest.raises(OSError, match="No space left on device"):
-        full.close()
-
-
-def test_a_closed_standard_output_is_found_before_anything_is_loaded(
-    monkeypatch: pytest.MonkeyPatch, source: type[MadeUpSource]
-) -> None:
-    monkeypatch.setattr(sys, "stdout", None)
-    with pytest.raises(OutputError, match="standard output is closed"):
-        dispatch(["rtt"])
-    assert source.opened == []
-
-
-def test_a_reader_that_leaves_ends_it_quietly(
-    monkeypatch: pytest.MonkeyPatch, source: type[MadeUpSource]
-) -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    pipe = open(writer, "w")  # noqa: SIM115, PTH123 - a descriptor, and closing it would fail
-    monkeypatch.setattr(sys, "stdout", pipe)
-    with pytest.raises(BrokenPipeError):
-        dispatch(["rtt", *AT_ONCE_AND_AT_THE_END])
-    assert [opened.closed for opened in source.opened] == [True]
-    with pytest.raises(BrokenPipeError):
-        pipe.close()
 
 
 def test_a_name_that_the_output_cannot_hold_is_escaped_and_not_fatal(

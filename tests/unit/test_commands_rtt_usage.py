@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -122,24 +119,3 @@ def test_nonsense_is_a_line_that_a_terminal_can_show(text: str) -> None:
             asked(f"{option}={text}")
         except UsageError as error:
             assert str(error).isprintable()  # noqa: PT017 - a valid value raises nothing
-
-
-LOADS_NOTHING = """
-import sys
-from tcpvitals.commands.main import dispatch
-from tcpvitals.errors import UsageError
-try:
-    dispatch(sys.argv[1:])
-except UsageError:
-    loaded = {"numpy", "ctypes", "tcpvitals.kernel.libbpf", "tcpvitals.kernel.probe"}
-    print(sorted(loaded & set(sys.modules)))
-"""
-
-
-@pytest.mark.parametrize(
-    "words", [("-i", "0"), ("-4", "-6"), ("--by", "nosuch"), ("--netns", "no_such_name")]
-)
-def test_nothing_is_loaded_for_bad_options(words: tuple[str, ...]) -> None:
-    command = [sys.executable, "-c", LOADS_NOTHING, "rtt", *words]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("[]\n", "")

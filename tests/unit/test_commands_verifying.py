@@ -17,6 +17,7 @@ from tcpvitals.commands.verifying import Verifier
 from tcpvitals.errors import UnexplainedError
 from tcpvitals.kernel import netns_counters, probe
 from tcpvitals.kernel.netns_counters import NetnsCounters
+from tcpvitals.model.snapshot import Snapshot
 from tcpvitals.model.totals import FIELDS, Totals, TotalsSnapshot, TotalsTable
 from tcpvitals.sources import live
 
@@ -86,7 +87,7 @@ class MadeUpSockets:
     def totals(self) -> TotalsSnapshot:
         """Return no groups: nothing but namespaces matters here."""
         nothing = Totals.empty()
-        return TotalsSnapshot(1, (), TotalsTable.empty(), nothing, nothing, self.losses(), 1)
+        return Snapshot(1, (), TotalsTable.empty(), nothing, nothing, self.losses(), 1)
 
 
 @pytest.fixture(autouse=True)

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import mmap
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from abc import ABC, abstractmethod
+from functools import partial
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
 from test_kernel_madeup import FakeMap, layouts
 
-from tcpvitals.kernel.group_table import GroupTable, Reading, TableMaps
+from tcpvitals.kernel.group_table import GroupTable, TableMaps
 from tcpvitals.kernel.rtt_counters import RttCounters, Shape
 from tcpvitals.model.histogram import bucket_index
 from tcpvitals.model.key import Field, Grouping
 from tcpvitals.model.measurement import Unit
-from tcpvitals.model.snapshot import Counters, Distribution, Snapshot
+from tcpvitals.model.rtt import Counters, Distribution
+from tcpvitals.model.snapshot import Snapshot
+from tcpvitals.model.totals import Totals, TotalsTable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
+
+    from tcpvitals.kernel.group_table import Reading, Records, Store
 
 SECOND = 1_000_000_000
 GRACE = SECOND // 2
@@ -41,46 +47,39 @@ class Places(FakeMap):
         return self.of_key.pop(key, None) is not None
 
 
-@dataclass
-class Segment:
-    """A program that found its record, and has yet to count there."""
-
-    record: int
-    value_us: int
-    since_ns: int
+_Table = TypeVar("_Table", Counters, TotalsTable)
+_Total = TypeVar("_Total", Distribution, Totals)
 
 
-@dataclass
-class MadeUpPrograms:
+class Programs(ABC, Generic[_Table, _Total]):
     """The programs of one loaded object, its sockets, and the table that reads them.
 
     A socket's local port is its number, so each socket has a group of its own; without grouping
-    all share one.  `samples` is the truth, `landed` what has been counted so far.
+    all share one.
     """
 
-    shape: Shape
-    grouping: Grouping = BY_PORT
-    now_ns: int = 100 * SECOND
-    sockets: dict[int, tuple[int, int]] = field(default_factory=dict)
-    stalled: list[Segment] = field(default_factory=list)
-    landed: list[int] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        """Make the maps, and the table that reads them."""
-        group, record = layouts().struct("group"), layouts().struct("rtt_counters")
-        slots = self.shape.slots
-        records = slots + self.shape.sharded_slots * (self.shape.shards - 1)
+    def __init__(self, slots: int, grouping: Grouping) -> None:
+        """Make the groups' maps, and the table."""
+        self.slots, self.grouping, self.now_ns = slots, grouping, 100 * SECOND
+        self.sockets: dict[int, tuple[int, int]] = {}
+        self._stalled: list[tuple[int, Callable[[], None]]] = []
+        self._opened: list[FakeMap] = []
         self.places, self.free = Places(), FakeMap("free_slots")
-        self._memory = FakeMap("groups", slots * group.itemsize)
-        self._counter_memory = FakeMap("counters", records * record.itemsize)
-        self.groups = np.frombuffer(mmap.mmap(self._memory.fd, self._memory.size), group)
-        counters = mmap.mmap(self._counter_memory.fd, self._counter_memory.size)
-        self.counters = np.frombuffer(counters, record)
-        maps = TableMaps(self._memory, self.places, self.free)
-        store = RttCounters(layouts(), self._counter_memory, self.shape, Unit.US)
-        self.table: GroupTable[Counters, Distribution] = GroupTable(
-            layouts(), maps, slots, self.grouping, store, IDLE
+        groups, self.groups = self.array("groups", slots, layouts().struct("group"))
+        maps = TableMaps(groups, self.places, self.free)
+        self.table: GroupTable[_Table, _Total] = GroupTable(
+            layouts(), maps, slots, grouping, self.store(), IDLE
         )
+
+    @abstractmethod
+    def store(self) -> Store[_Table]:
+        """Make the maps that the programs count in, and what reads them."""
+
+    def array(self, name: str, length: int, record: np.dtype[np.void]) -> tuple[FakeMap, Records]:
+        """Make a map of so many records, and what the programs see of it."""
+        made = FakeMap(name, length * record.itemsize)
+        self._opened.append(made)
+        return made, np.frombuffer(mmap.mmap(made.fd, made.size), record)
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -88,40 +87,26 @@ class MadeUpPrograms:
 
     def __exit__(self, *_exception: object) -> None:
         """Close the maps."""
-        self._memory.close()
-        self._counter_memory.close()
+        for one in self._opened:
+            one.close()
 
     # --- what happens in the kernel ------------------------------------------------------
 
-    def segment(self, socket: int, value_us: int, cpu: int = 0, times: int = 1) -> None:
-        """Let a segment arrive and be counted."""
-        record = self._record(socket, cpu)
-        for _ in range(times):
-            self._land(record, value_us)
-
-    def stall(self, socket: int, value_us: int, cpu: int = 0) -> None:
-        """Let a segment arrive, and its program be preempted just before it counts."""
-        self.stalled.append(Segment(self._record(socket, cpu), value_us, self.now_ns))
+    def preempted(self, rest: Callable[[], None]) -> None:
+        """Let a program be preempted just before it does the rest."""
+        self._stalled.append((self.now_ns, rest))
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass; no program is preempted for as long as the grace period."""
         self.now_ns += round(seconds * SECOND)
-        late = [s for s in self.stalled if self.now_ns - s.since_ns >= GRACE]
-        self.stalled = [s for s in self.stalled if s not in late]
-        for segment in late:
-            self._land(segment.record, segment.value_us)
+        before, self._stalled = self._stalled, []
+        for since_ns, rest in before:
+            if self.now_ns - since_ns >= GRACE:
+                rest()
+            else:
+                self._stalled.append((since_ns, rest))
 
-    def _record(self, socket: int, cpu: int) -> int:
-        """`count_group` of rtt.h up to where it counts."""
-        if not self.grouping.fields:
-            return self._index(FIRST, cpu)
-        slot, generation = self.sockets.get(socket, (UNRESOLVED, 0))
-        moved_on = self.counters["generation"][self._index(slot, cpu)] != generation
-        if slot == UNRESOLVED or moved_on:
-            slot, generation = self.sockets[socket] = self._place(socket)
-        return self._index(slot, cpu)
-
-    def _place(self, socket: int) -> tuple[int, int]:
+    def place(self, socket: int) -> tuple[int, int]:
         """`place_of_key` and `add_group` of groups.h."""
         key = np.zeros(1, layouts().struct("group_key"))
         key["lport"] = socket
@@ -136,6 +121,60 @@ class MadeUpPrograms:
         self.places.of_key[key.tobytes()] = place
         self.groups["in_use"][slot] = 1
         return place
+
+    # --- what user space sees ------------------------------------------------------------
+
+    def read(self) -> Reading[_Table, _Total]:
+        """Read the table now."""
+        return self.table.read(self.now_ns)
+
+    def snapshot(self) -> Snapshot[_Table, _Total]:
+        """Read the table now, as the sources do."""
+        reading = self.read()
+        return Snapshot(
+            taken_ns=self.now_ns,
+            keys=reading.keys,
+            table=reading.figures,
+            other=reading.other,
+            retired=reading.retired,
+            losses={},
+            groups_limit=self.table.limit,
+        )
+
+
+class MadeUpPrograms(Programs[Counters, Distribution]):
+    """The programs that take samples; `landed` is the truth: what has been counted so far."""
+
+    def __init__(self, shape: Shape, grouping: Grouping = BY_PORT) -> None:
+        """Make the maps, and the table that reads them."""
+        self.shape = shape
+        self.landed: list[int] = []
+        super().__init__(shape.slots, grouping)
+
+    def store(self) -> RttCounters:
+        """Make the histograms."""
+        records = self.slots + self.shape.sharded_slots * (self.shape.shards - 1)
+        record = layouts().struct("rtt_counters")
+        memory, self.counters = self.array("counters", records, record)
+        return RttCounters(layouts(), memory, self.shape, Unit.US)
+
+    def segment(self, socket: int, value_us: int, cpu: int = 0) -> None:
+        """Let a segment arrive and be counted."""
+        self._land(self._record(socket, cpu), value_us)
+
+    def stall(self, socket: int, value_us: int, cpu: int = 0) -> None:
+        """Let a segment arrive, and its program be preempted just before it counts."""
+        self.preempted(partial(self._land, self._record(socket, cpu), value_us))
+
+    def _record(self, socket: int, cpu: int) -> int:
+        """`count_group` of rtt.h up to where it counts."""
+        if not self.grouping.fields:
+            return self._index(FIRST, cpu)
+        slot, generation = self.sockets.get(socket, (UNRESOLVED, 0))
+        moved_on = self.counters["generation"][self._index(slot, cpu)] != generation
+        if slot == UNRESOLVED or moved_on:
+            slot, _ = self.sockets[socket] = self.place(socket)
+        return self._index(slot, cpu)
 
     def _index(self, slot: int, cpu: int) -> int:
         """`counters_of` of counters.h."""
@@ -153,26 +192,6 @@ class MadeUpPrograms:
         complement = int(to["min_us_complement"][record])
         to["min_us_complement"][record] = max(complement, ALL_ONES - value_us)
         self.landed.append(value_us)
-
-    # --- what user space sees ------------------------------------------------------------
-
-    def read(self) -> Reading[Counters, Distribution]:
-        """Read the table now."""
-        return self.table.read(self.now_ns)
-
-    def snapshot(self) -> Snapshot:
-        """Read the table now, as `LiveRtt` does."""
-        reading = self.read()
-        return Snapshot(
-            taken_ns=self.now_ns,
-            keys=reading.keys,
-            counters=reading.figures,
-            other=reading.other,
-            retired=reading.retired,
-            losses={},
-            groups_limit=self.table.limit,
-            unit=Unit.US,
-        )
 
 
 def programs(limit: int, shards: int = 1, grouping: Grouping = BY_PORT) -> MadeUpPrograms:

@@ -14,7 +14,7 @@ from tcpvitals.model.snapshot import between
 
 if TYPE_CHECKING:
     from tcpvitals.model.key import GroupKey
-    from tcpvitals.model.snapshot import Snapshot
+    from tcpvitals.model.rtt import RttSnapshot
 
 LIMIT = 8
 
@@ -39,7 +39,7 @@ class Witness:
     """Compares each snapshot with the truth and with the one before."""
 
     made_up: MadeUpPrograms
-    earlier: Snapshot
+    earlier: RttSnapshot
     landed: int = 0
     names: dict[int, GroupKey] = field(default_factory=dict)
 
@@ -52,16 +52,16 @@ class Witness:
         assert interval.total().count == len(self.made_up.landed) - self.landed
         self.earlier, self.landed = now, len(self.made_up.landed)
 
-    def check_totals(self, now: Snapshot) -> None:
+    def check_totals(self, now: RttSnapshot) -> None:
         """Known, other and retired are all there ever was."""
         truth, total = self.made_up.landed, now.total()
         assert (total.count, total.sum_us) == (len(truth), sum(truth))
         assert (total.min_us, total.max_us) == (min(truth, default=None), max(truth, default=None))
 
-    def check_identities(self, now: Snapshot) -> None:
+    def check_identities(self, now: RttSnapshot) -> None:
         """No key is there twice, and no identity ever has a second key."""
         assert len(set(now.keys)) == len(now.keys)
-        for identity, key in zip(now.counters.ids.tolist(), now.keys, strict=True):
+        for identity, key in zip(now.table.ids.tolist(), now.keys, strict=True):
             assert self.names.setdefault(identity, key) == key
         free = self.made_up.free.pushed
         assert len(set(free)) == len(free)

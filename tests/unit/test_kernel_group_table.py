@@ -24,7 +24,7 @@ from tcpvitals.model.names import Names
 
 if TYPE_CHECKING:
     from tcpvitals.kernel.group_table import Reading
-    from tcpvitals.model.snapshot import Counters, Distribution
+    from tcpvitals.model.rtt import Counters, Distribution
 
 RECORD_BYTES = layouts().struct("rtt_counters").itemsize
 PAGE = 4096
@@ -299,7 +299,7 @@ def test_grouping_is_what_was_asked_for() -> None:
         assert made_up.read().keys[0].labels(BY_PORT, Names()) == {"lport": "443"}
 
 
-# --- known to be wrong -------------------------------------------------------------------
+# --- at the edges ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("limit", [1, 4, 7])

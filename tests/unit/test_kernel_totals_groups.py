@@ -2,98 +2,47 @@
 
 from __future__ import annotations
 
-import mmap
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_kernel_group_madeup import FIRST, GRACE, IDLE, OTHER, SECOND, UNRESOLVED, Places
-from test_kernel_madeup import FakeMap, layouts
+from test_kernel_group_madeup import BY_PORT, FIRST, UNRESOLVED, Programs
+from test_kernel_madeup import layouts
 
-from tcpvitals.kernel.group_table import GroupTable, Reading, TableMaps
 from tcpvitals.kernel.totals_counters import CauseNumbers, TotalsCounters
 from tcpvitals.model.event import Cause
-from tcpvitals.model.key import Field, Grouping, GroupKey
-from tcpvitals.model.totals import Totals, TotalsSnapshot, TotalsTable, between
+from tcpvitals.model.key import Grouping, GroupKey
+from tcpvitals.model.snapshot import between
+from tcpvitals.model.totals import Totals, TotalsTable
 
-if TYPE_CHECKING:
-    from typing import Self
-
-BY_PORT = Grouping((Field.LPORT,))
 LIMIT = 8
 CAUSE = CauseNumbers(layouts()).of
 
 
-@dataclass
-class Step:
-    """What a program has yet to add to the totals of a slot."""
+class MadeUpTotals(Programs[TotalsTable, Totals]):
+    """The programs that count totals; `landed` is the truth: sent, retransmitted, by cause."""
 
-    slot: int
-    sent: int
-    again: int
-    cause: Cause
-    since_ns: int
-
-
-@dataclass
-class MadeUpTotals:
-    """The programs that count totals, their sockets, and the table that reads them.
-
-    A socket's local port is its number.  `landed` is the truth: sent, retransmitted, by cause.
-    """
-
-    limit: int = LIMIT
-    grouping: Grouping = BY_PORT
-    now_ns: int = 100 * SECOND
-    sockets: dict[int, tuple[int, int]] = field(default_factory=dict)
-    stalled: list[Step] = field(default_factory=list)
-    landed: dict[str, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
+    def __init__(self, limit: int = LIMIT, grouping: Grouping = BY_PORT) -> None:
         """Make the maps, and the table that reads them."""
-        slots = self.limit + FIRST
-        group, record = layouts().struct("group"), layouts().struct("retrans_counters")
-        self.places, self.free = Places(), FakeMap("free_slots")
-        self._groups = FakeMap("groups", slots * group.itemsize)
-        self._counters = FakeMap("retrans_counters", slots * record.itemsize)
-        self.groups = np.frombuffer(mmap.mmap(self._groups.fd, self._groups.size), group)
-        self.counters = np.frombuffer(mmap.mmap(self._counters.fd, self._counters.size), record)
-        self.table: GroupTable[TotalsTable, Totals] = GroupTable(
-            layouts(),
-            TableMaps(self._groups, self.places, self.free),
-            slots,
-            self.grouping,
-            TotalsCounters(layouts(), self._counters, slots),
-            IDLE,
-        )
+        self.limit = limit
+        self.landed: dict[str, int] = {}
+        super().__init__(limit + FIRST, grouping)
 
-    def __enter__(self) -> Self:
-        """Itself."""
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        """Close the maps."""
-        self._groups.close()
-        self._counters.close()
+    def store(self) -> TotalsCounters:
+        """Make the totals."""
+        record = layouts().struct("retrans_counters")
+        memory, self.counters = self.array("retrans_counters", self.slots, record)
+        return TotalsCounters(layouts(), memory, self.slots)
 
     def send(self, socket: int, sent: int, again: int = 0, cause: Cause = Cause.RTO) -> None:
         """Let a socket's totals be brought up to date."""
-        self._land(Step(self._slot(socket), sent, again, cause, self.now_ns))
+        self._land(self._slot(socket), sent, again, cause)
 
     def stall(self, socket: int, sent: int, again: int = 0, cause: Cause = Cause.RTO) -> None:
         """Do the same with a program that is preempted just before it adds."""
-        self.stalled.append(Step(self._slot(socket), sent, again, cause, self.now_ns))
-
-    def pass_time(self, seconds: float) -> None:
-        """Let time pass; no program is preempted for as long as the grace period."""
-        self.now_ns += round(seconds * SECOND)
-        late = [step for step in self.stalled if self.now_ns - step.since_ns >= GRACE]
-        self.stalled = [step for step in self.stalled if step not in late]
-        for step in late:
-            self._land(step)
+        self.preempted(partial(self._land, self._slot(socket), sent, again, cause))
 
     def _slot(self, socket: int) -> int:
         """`totals_slot` of totals.h."""
@@ -101,49 +50,17 @@ class MadeUpTotals:
             return FIRST
         slot, generation = self.sockets.get(socket, (UNRESOLVED, 0))
         if slot == UNRESOLVED or self.groups["generation"][slot] != generation:
-            slot, _ = self.sockets[socket] = self._place(socket)
+            slot, _ = self.sockets[socket] = self.place(socket)
         return slot
 
-    def _place(self, socket: int) -> tuple[int, int]:
-        """`place_of_key` and `add_group` of groups.h."""
-        key = np.zeros(1, layouts().struct("group_key"))
-        key["lport"] = socket
-        place = self.places.of_key.get(key.tobytes())
-        if place:
-            return place
-        slot = self.free.pushed.pop(0) if self.free.pushed else OTHER
-        place = slot, int(self.groups["generation"][slot])
-        if slot != OTHER:
-            self.groups["key"][slot] = key[0]
-            self.groups["in_use"][slot] = 1
-            self.places.of_key[key.tobytes()] = place
-        return place
-
-    def _land(self, step: Step) -> None:
+    def _land(self, slot: int, sent: int, again: int, cause: Cause) -> None:
         """`add_step` of totals.h, and the cause."""
-        added = {"segments_sent": step.sent, "segments_retransmitted": step.again}
+        added = {"segments_sent": sent, "segments_retransmitted": again}
         for name, count in added.items():
-            self.counters[name][step.slot] += count
-        self.counters["by_cause"][step.slot, CAUSE[step.cause]] += step.again
-        for name, count in (*added.items(), (step.cause.value, step.again)):
+            self.counters[name][slot] += count
+        self.counters["by_cause"][slot, CAUSE[cause]] += again
+        for name, count in (*added.items(), (cause.value, again)):
             self.landed[name] = self.landed.get(name, 0) + count
-
-    def read(self) -> Reading[TotalsTable, Totals]:
-        """Read the table now."""
-        return self.table.read(self.now_ns)
-
-    def snapshot(self) -> TotalsSnapshot:
-        """Read the table now, as `LiveSockets` does."""
-        reading = self.read()
-        return TotalsSnapshot(
-            self.now_ns,
-            reading.keys,
-            reading.figures,
-            reading.other,
-            reading.retired,
-            losses={},
-            groups_limit=self.table.limit,
-        )
 
 
 def counted(totals: Totals) -> dict[str, int]:

@@ -26,9 +26,7 @@ RETRANSMITTED = {"synack_retransmitted", "retransmitted_or_failed"}
 COUNTED = FOLLOWED | RETRANSMITTED | {"socket_gone", "settle_sockets"}
 
 
-VITALS = Request(
-    WHOLE_HOST, ANYTHING, 1, Measurement(), totals=True, namespaces=True, vitals=True
-)
+VITALS = Request(WHOLE_HOST, ANYTHING, 1, Measurement(), totals=True, namespaces=True, vitals=True)
 
 
 def plan(*without: Question, rtt: bool = False, attach: Attach | None = None) -> Plan:

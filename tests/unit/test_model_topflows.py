@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_madeup import flow, flows
 
@@ -151,6 +151,7 @@ class Kernel:
 CHANGES = st.lists(st.tuples(st.integers(0, 25), st.integers(0, 9) | st.integers(50, 99)))
 
 
+@example(1, [[(0, 50), (1, 50), (0, 50)], [(0, 0), (1, 0)]])
 @given(st.integers(0, 5), st.lists(CHANGES, max_size=12))
 def test_all_that_is_shown_is_all_there_is_and_only_grows(
     limit: int, steps: list[list[tuple[int, int]]]

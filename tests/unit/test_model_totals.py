@@ -18,14 +18,8 @@ from hypothesis import strategies as st
 from tcpvitals.model.event import Cause
 from tcpvitals.model.key import GroupKey
 from tcpvitals.model.names import Names
-from tcpvitals.model.totals import (
-    FIELDS,
-    Totals,
-    TotalsSnapshot,
-    TotalsTable,
-    between,
-    since_start,
-)
+from tcpvitals.model.snapshot import Snapshot, between
+from tcpvitals.model.totals import FIELDS, Totals, TotalsSnapshot, TotalsTable
 from tcpvitals.model.totals_report import TotalsPrint
 
 if TYPE_CHECKING:
@@ -62,7 +56,7 @@ def snapshot(
     losses: Mapping[str, int] = NONE_LOST,
 ) -> TotalsSnapshot:
     """Return a snapshot of groups {key: {field: count}}, the key one or a remote address."""
-    return TotalsSnapshot(
+    return Snapshot(
         seconds * SECOND,
         tuple(
             key if isinstance(key, GroupKey) else GroupKey(raddr=ip_address(key)) for key in groups
@@ -83,7 +77,7 @@ def print_of(
     shows_errors: bool = True,
 ) -> TotalsPrint:
     """Return the first print of a run that started at 0."""
-    interval = since_start(of, 0)
+    interval = of.since_start(0)
     return TotalsPrint(
         NOON,
         interval,
@@ -142,7 +136,7 @@ def test_columns_and_keys_of_different_groups_are_refused() -> None:
     """A figure would stand beside another group's name."""
     with pytest.raises(ValueError, match=rf"of \(2,\) groups are \(1, {len(FIELDS)}\)"):
         TotalsTable(np.zeros(2, np.uint64), np.zeros((1, len(FIELDS)), np.uint64))
-    with pytest.raises(ValueError, match="1 keys for the totals of 0 groups"):
+    with pytest.raises(ValueError, match="1 keys for a table of 0 groups"):
         replace(snapshot({}), keys=(GroupKey(),))
 
 
@@ -157,7 +151,7 @@ def test_the_worst_has_most_retransmissions_and_then_the_highest_ratio() -> None
         "10.0.0.6": {"attempts_put_off": 1},
     }
 
-    assert since_start(snapshot(groups), 0).worst() == [3, 1, 0, 4, 5]
+    assert snapshot(groups).table.worst() == [3, 1, 0, 4, 5]
 
 
 def test_groups_below_the_least_ratio_are_left_out() -> None:
@@ -167,9 +161,9 @@ def test_groups_below_the_least_ratio_are_left_out() -> None:
         "10.0.0.2": {"segments_sent": 1000, "segments_retransmitted": 20},
         "10.0.0.3": {"attempts_put_off": 1},
     }
-    interval = since_start(snapshot(groups), 0)
+    table_ = snapshot(groups).table
 
-    assert (interval.worst(0.02), interval.worst()) == ([1], [1, 0, 2])
+    assert (table_.worst(0.02), table_.worst()) == ([1], [1, 0, 2])
 
 
 def test_between_two_snapshots_is_what_was_counted_there() -> None:
@@ -204,6 +198,19 @@ def test_a_counter_read_in_the_middle_of_an_addition_never_runs_backwards() -> N
     )
 
     assert between(later, earlier).table.column("segments_sent").tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("later", "earlier"),
+    [
+        (snapshot({}, seconds=9), snapshot({}, seconds=10)),
+        (snapshot({}), snapshot({}, losses={"socket_state": 1})),
+    ],
+)
+def test_what_is_not_later_is_refused(later: TotalsSnapshot, earlier: TotalsSnapshot) -> None:
+    """A loss of less than nothing would come out of it."""
+    with pytest.raises(ValueError, match=r"snapshots are not two|ran backwards"):
+        between(later, earlier)
 
 
 @given(GROUPS, GROUPS, st.sets(st.integers(0, 9)))
@@ -280,4 +287,4 @@ def test_a_print_without_zone_or_of_two_runs_is_refused() -> None:
     with pytest.raises(ValueError, match="no time zone"):
         replace(print_, wall_time=NOON.replace(tzinfo=None))
     with pytest.raises(ValueError, match="the same snapshot"):
-        replace(print_, recent=since_start(snapshot({}), 0))
+        replace(print_, recent=snapshot({}).since_start(0))

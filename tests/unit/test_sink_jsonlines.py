@@ -14,14 +14,14 @@ from tcpvitals.model.measurement import Measurement, Sample, Unit
 from tcpvitals.sinks.jsonlines import JsonLinesSink, rfc3339
 
 if TYPE_CHECKING:
-    from tcpvitals.model.report import Print
+    from tcpvitals.model.rtt_report import RttPrint
 
 BY_RADDR = Grouping((Field.RADDR,))
 by_raddr = partial(JsonLinesSink, grouping=BY_RADDR)
 WHOLE_HOST = GroupKey()
 
 
-def objects(make_sink: partial[JsonLinesSink], print_: Print) -> list[dict[str, object]]:
+def objects(make_sink: partial[JsonLinesSink], print_: RttPrint) -> list[dict[str, object]]:
     """Return the objects that a sink writes."""
     return [json.loads(line) for line in written(make_sink, print_).splitlines()]
 

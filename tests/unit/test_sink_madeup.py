@@ -13,8 +13,9 @@ from tcpvitals.model.histogram import BUCKETS, bucket_index
 from tcpvitals.model.key import GroupKey
 from tcpvitals.model.measurement import Unit
 from tcpvitals.model.names import Names
-from tcpvitals.model.report import Print
-from tcpvitals.model.snapshot import Counters, Distribution, Snapshot, between
+from tcpvitals.model.rtt import Counters, Distribution, RttSnapshot
+from tcpvitals.model.rtt_report import RttPrint
+from tcpvitals.model.snapshot import Snapshot, between
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +36,7 @@ def distribution(values_us: Sequence[int] = (), unit: Unit = Unit.US) -> Distrib
         int(values.sum()),
         int(values.min()) if len(values) else None,
         int(values.max()) if len(values) else None,
+        unit,
     )
 
 
@@ -47,6 +49,7 @@ def counters(groups: Mapping[int, Sequence[int]], unit: Unit = Unit.US) -> Count
         np.array([one.sum_us for one in each], dtype=np.uint64),
         np.array([one.min_us or 0 for one in each], dtype=np.uint64),
         np.array([one.max_us or 0 for one in each], dtype=np.uint64),
+        unit,
     )
 
 
@@ -58,7 +61,7 @@ def snapshot(  # noqa: PLR0913 - everything but the groups has a default
     retired: Sequence[int] = (),
     losses: Mapping[str, int] = NONE_LOST,
     unit: Unit = Unit.US,
-) -> Snapshot:
+) -> RttSnapshot:
     """Return a snapshot of groups {key: samples}, the key a GroupKey or a remote address."""
     return Snapshot(
         seconds * SECOND,
@@ -70,22 +73,21 @@ def snapshot(  # noqa: PLR0913 - everything but the groups has a default
         distribution(retired, unit),
         losses,
         groups_limit=64,
-        unit=unit,
     )
 
 
-def first_print(of: Snapshot, netns_names: Mapping[int, str] | None = None) -> Print:
+def first_print(of: RttSnapshot, netns_names: Mapping[int, str] | None = None) -> RttPrint:
     """Return the first print of a run that started at 0."""
     interval = of.since_start(0)
-    return Print(NOON, interval, interval, delta=False, names=Names(netns=netns_names or {}))
+    return RttPrint(NOON, interval, interval, delta=False, names=Names(netns=netns_names or {}))
 
 
-def second_print(earlier: Snapshot, later: Snapshot, *, delta: bool) -> Print:
+def second_print(earlier: RttSnapshot, later: RttSnapshot, *, delta: bool) -> RttPrint:
     """Return the print of a second snapshot."""
-    return Print(NOON, later.since_start(0), between(later, earlier), delta, Names())
+    return RttPrint(NOON, later.since_start(0), between(later, earlier), delta, Names())
 
 
-def written(make_sink: Callable[..., Sink], *prints: Print) -> str:
+def written(make_sink: Callable[..., Sink], *prints: RttPrint) -> str:
     """Return what a sink writes for these prints."""
     stream = io.StringIO()
     sink = make_sink(stream=stream)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TextIO
 
-from tcpvitals.model.measurement import Sample, Unit
-from tcpvitals.model.report import Print
+from tcpvitals.model.measurement import Sample
+from tcpvitals.model.rtt_report import RttPrint
 from tcpvitals.model.snapshot import Snapshot
 from tcpvitals.sinks.compact import CompactSink
 
@@ -44,18 +46,17 @@ class FirstTable:
         self._write(f"\nsrtt since the start:\n{self._sink.text(print_)}")
         return True
 
-    def _print(self, snapshot: VitalsSnapshot) -> Print:
+    def _print(self, snapshot: VitalsSnapshot) -> RttPrint:
         srtt = Snapshot(
             taken_ns=snapshot.taken_ns,
             keys=snapshot.keys,
-            counters=snapshot.table.histograms[Sample.SRTT],
+            table=snapshot.table.histograms[Sample.SRTT],
             other=snapshot.other.histograms[Sample.SRTT],
             retired=snapshot.retired.histograms[Sample.SRTT],
             losses=snapshot.losses,
             groups_limit=snapshot.groups_limit,
-            unit=Unit.US,
         ).since_start(snapshot.start_ns)
-        return Print(
+        return RttPrint(
             wall_time=self._wall(snapshot.taken_ns),
             cumulative=srtt,
             recent=srtt,
@@ -65,8 +66,24 @@ class FirstTable:
 
     def _write(self, text: str) -> None:
         """A terminal or file that takes no more is no reason to stop serving."""
-        try:
-            self._stream.write(text)
-            self._stream.flush()
-        except (OSError, ValueError):
-            pass
+        write_if_possible(self._stream, text)
+
+
+def write_if_possible(stream: TextIO, text: str) -> None:
+    """Write all of it and now; once that fails, nothing more is written there."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):
+            _forget_unwritten(stream)
+
+
+def _forget_unwritten(stream: TextIO) -> None:
+    """Have what is still buffered go nowhere: tried again at the end, it would be an error then."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(devnull, stream.fileno())
+        stream.flush()
+    finally:
+        os.close(devnull)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 _Value = TypeVar("_Value")
 
 MOST_GROUPS: Final = 1_000_000
+USUAL_GROUPS: Final = 10_240
+USUAL_IDLE_S: Final = 60.0
+USUAL_RING_BYTES: Final = 1 << 24
 # About ten years: what the clock and select() can still take.
 _LONGEST_S: Final = 3e8
 
@@ -83,7 +86,7 @@ def in_namespace(chosen: Selection, name: str | None) -> Selection:
 
 
 def add_limits(
-    groups: argparse._ArgumentGroup, *, bytes_each: str, idle: str, default: int = 10240
+    groups: argparse._ArgumentGroup, *, bytes_each: str, idle: str, default: int = USUAL_GROUPS
 ) -> None:
     """Add how many groups there may be."""
     groups.add_argument(
@@ -97,9 +100,10 @@ def add_limits(
     groups.add_argument(
         "--idle",
         type=seconds,
-        default=60.0,
+        default=USUAL_IDLE_S,
         metavar="SECONDS",
-        help=f"a group {idle} for so long may lose its place when there are too many (default 60)",
+        help=f"a group {idle} for so long may lose its place when there are too many "
+        f"(default {USUAL_IDLE_S:g})",
     )
 
 
@@ -122,9 +126,10 @@ def add_buffer(parser: argparse._ArgumentGroup) -> None:
     parser.add_argument(
         "--buffer",
         type=_ring_bytes,
-        default=1 << 24,
+        default=USUAL_RING_BYTES,
         metavar="KIB",
-        help="room for events that are not yet shown, a power of two (default 16384)",
+        help="room for events that are not yet shown, a power of two "
+        f"(default {USUAL_RING_BYTES >> 10})",
     )
 
 

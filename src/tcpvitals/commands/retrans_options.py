@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tcpvitals.commands.options import (
+    USUAL_GROUPS,
+    USUAL_IDLE_S,
+    USUAL_RING_BYTES,
     add_buffer,
     add_duration,
     add_filters,
@@ -57,6 +60,8 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> RetransO
     _add_what(parser)
     add_filters(parser)
     _add_output(parser)
+    # What was given can then be told from what was not: see `_check`.
+    parser.set_defaults(max_groups=None, idle=None, buffer=None)
     given = parser.parse_args(arguments)
     grouping = _grouping(given)
     _check(given, grouping)
@@ -66,9 +71,9 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> RetransO
         netns=given.netns,
         verify=given.verify,
         min_ratio=given.min_ratio,
-        max_groups=given.max_groups,
-        idle_s=given.idle,
-        ring_bytes=given.buffer,
+        max_groups=given.max_groups or USUAL_GROUPS,
+        idle_s=given.idle or USUAL_IDLE_S,
+        ring_bytes=given.buffer or USUAL_RING_BYTES,
         interval_s=given.interval,
         duration_s=given.duration,
         timestamp=given.timestamp,
@@ -88,8 +93,13 @@ def _grouping(given: argparse.Namespace) -> Grouping | None:
 def _check(given: argparse.Namespace, grouping: Grouping | None) -> None:
     """Options that would change nothing are a misunderstanding."""
     if grouping is not None:
+        if given.buffer:
+            message = "--buffer is for events: leave out -c and --by"
+            raise UsageError(message)
         return
     for name, value in (
+        ("--max-groups", given.max_groups),
+        ("--idle", given.idle),
         ("--min-ratio", given.min_ratio),
         ("--delta", given.delta),
         ("-T", given.timestamp),
@@ -122,8 +132,8 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--by",
         metavar="FIELD[,...]",
-        help="totals by laddr raddr lport rport service role netns process cgroup, in any "
-        "combination; raddr/24 cuts addresses; '' is the whole host",
+        help=f"totals by {' '.join(Field)}, in any combination; "
+        "raddr/24 cuts addresses; '' is the whole host",
     )
     what.add_argument(
         "--min-ratio",

@@ -10,7 +10,7 @@ from tcpvitals.commands.moments import moments
 from tcpvitals.commands.naming import Naming
 from tcpvitals.commands.output import output_errors
 from tcpvitals.model.key import Grouping
-from tcpvitals.model.totals import between, since_start
+from tcpvitals.model.snapshot import intervals
 from tcpvitals.model.totals_report import TotalsPrint
 from tcpvitals.sinks.totals import TotalsSink
 from tcpvitals.sinks.totalsjson import TotalsJsonSink
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tcpvitals.commands.retrans_options import RetransOptions
     from tcpvitals.commands.stopping import StopRequest
     from tcpvitals.commands.verifying import Verifier
+    from tcpvitals.model.totals import TotalsSnapshot
     from tcpvitals.sources.live import LiveSockets
 
 
@@ -41,28 +42,25 @@ def count(
 
 
 def _prints(live: LiveSockets, options: RetransOptions, stop: StopRequest) -> Iterator[TotalsPrint]:
-    earlier, naming = None, Naming()
-    grouping = options.grouping or Grouping()
-    for _ in moments(
-        options.interval_s,
-        options.duration_s,
-        stop,
-        at_once=False,
-        meanwhile=live.find_owners,
-    ):
-        live.find_owners()
-        now = live.totals()
-        cumulative = since_start(now, live.start_ns)
+    naming, grouping = Naming(), options.grouping or Grouping()
+    due = moments(
+        options.interval_s, options.duration_s, stop, at_once=False, meanwhile=live.find_owners
+    )
+    for cumulative, recent in intervals((_look(live) for _ in due), live.start_ns):
         yield TotalsPrint(
             wall_time=dt.datetime.now().astimezone(),
             cumulative=cumulative,
-            recent=between(now, earlier) if earlier else cumulative,
+            recent=recent,
             delta=options.delta,
-            names=naming.for_keys(now.keys, grouping),
+            names=naming.for_keys(cumulative.keys, grouping),
             min_ratio=options.min_ratio,
             shows_errors=live.shows_errors,
         )
-        earlier = now
+
+
+def _look(live: LiveSockets) -> TotalsSnapshot:
+    live.find_owners()
+    return live.totals()
 
 
 def _make_sink(options: RetransOptions, stream: TextIO) -> TotalsSink | TotalsJsonSink:

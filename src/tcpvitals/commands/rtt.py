@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from tcpvitals.commands.rtt_options import RttOptions
     from tcpvitals.commands.stopping import StopRequest
-    from tcpvitals.model.report import Print
+    from tcpvitals.model.rtt_report import RttPrint
     from tcpvitals.sinks import Sink
     from tcpvitals.sources.live import LiveRtt
 
@@ -64,31 +64,25 @@ def _run(options: RttOptions, stream: TextIO) -> int:
     return 0
 
 
-def _prints(live: LiveRtt, options: RttOptions, stop: StopRequest) -> Iterator[Print]:
+def _prints(live: LiveRtt, options: RttOptions, stop: StopRequest) -> Iterator[RttPrint]:
     """At once, every interval, and at the end."""
     from tcpvitals.commands.moments import moments  # noqa: PLC0415
     from tcpvitals.commands.naming import Naming  # noqa: PLC0415
-    from tcpvitals.model.report import Print  # noqa: PLC0415
-    from tcpvitals.model.snapshot import between  # noqa: PLC0415
+    from tcpvitals.model.rtt_report import RttPrint  # noqa: PLC0415
+    from tcpvitals.model.snapshot import intervals  # noqa: PLC0415
 
-    earlier, naming = None, Naming()
-    for _ in moments(
-        options.interval_s,
-        options.duration_s,
-        stop,
-        at_once=True,
-        meanwhile=live.find_owners,
-    ):
-        now = live.snapshot()
-        cumulative = now.since_start(live.start_ns)
-        yield Print(
+    naming = Naming()
+    due = moments(
+        options.interval_s, options.duration_s, stop, at_once=True, meanwhile=live.find_owners
+    )
+    for cumulative, recent in intervals((live.snapshot() for _ in due), live.start_ns):
+        yield RttPrint(
             wall_time=dt.datetime.now().astimezone(),
             cumulative=cumulative,
-            recent=between(now, earlier) if earlier else cumulative,
+            recent=recent,
             delta=options.delta,
-            names=naming.for_keys(now.keys, options.grouping),
+            names=naming.for_keys(cumulative.keys, options.grouping),
         )
-        earlier = now
 
 
 def _make_sink(options: RttOptions, stream: TextIO) -> Sink:

@@ -107,7 +107,7 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--by",
         metavar="FIELD[,...]",
-        help="laddr raddr lport rport service role netns, in any combination; "
+        help=f"{' '.join(Field)}, in any combination; "
         "raddr/24 and raddr/48 cut an address to its prefix; without, the whole host",
     )
     what.add_argument("-b", "--byladdr", "--laddr-hist", action="store_true", help="--by laddr")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +42,7 @@ _FLOWS_PER_SERIES = 16
 
 def main(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     """Serve until the duration is over or a signal comes."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to be reloaded
 
     def read() -> ServeOptions:
         fresh = type(parser)(prog=parser.prog, allow_abbrev=False)
@@ -58,7 +60,6 @@ def _run(options: ServeOptions, read: Callable[[], ServeOptions]) -> int:
     from tcpvitals.sinks.web.listening import open_listener, parse_listen  # noqa: PLC0415
 
     stop = StopRequest()
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to be reloaded
     listen = parse_listen(options.listen)
     web = _web_config(options)
     check_exposure(listen, web.config if web else None, insecure=options.insecure_listen)
@@ -95,9 +96,9 @@ def _serve(
         live = undo.enter_context(LiveVitals(request, plan, options.idle_s))
         if options.bpf_stats:
             undo.callback(os.close, _time_programs())
-        service = Service(
-            options, live, listener, web, host_netns, plan.attach or "", escaping_output()
-        )
+        # Nothing needs it: where it is closed there is no first table.
+        stream = None if options.quiet or sys.stdout is None else escaping_output()
+        service = Service(options, live, listener, web, host_netns, plan.attach or "", stream)
         drop(options.user, capabilities_needed(os.uname().release))
         service.run(stop, read)
     return 0

@@ -12,17 +12,19 @@ import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from tcpvitals import __version__
-from tcpvitals.commands.firsttable import FirstTable
+from tcpvitals.commands.firsttable import FirstTable, write_if_possible
 from tcpvitals.commands.naming import Naming
 from tcpvitals.commands.reloading import changes
 from tcpvitals.commands.wall import wall_clock
 from tcpvitals.commands.warming import Warming
 from tcpvitals.errors import TcpvitalsError
 from tcpvitals.model.health import Health
+from tcpvitals.model.printable import printable
 from tcpvitals.sinks.prometheus import Exposition, Options, edges_for
 from tcpvitals.sinks.prometheus.edges import USUAL_SECONDS
 from tcpvitals.sinks.prometheus.negotiation import choose
@@ -44,12 +46,15 @@ if TYPE_CHECKING:
 
 
 def report(line: str) -> None:
-    """Tell the log, a line at a time; a log that is full or gone stops nothing."""
-    try:
-        sys.stderr.write(f"tcpvitals: {line}\n")
-        sys.stderr.flush()
-    except (OSError, ValueError):
-        pass
+    """Tell the log, a line at a time; a log that is closed, full or gone stops nothing."""
+    if sys.stderr is not None:
+        write_if_possible(sys.stderr, f"tcpvitals: {line}\n")
+
+
+def _once(loop: asyncio.AbstractEventLoop, fd: int, then: Callable[[], None]) -> None:
+    """Do it, and look no more at what stays readable: the loop would turn without a pause."""
+    loop.remove_reader(fd)
+    then()
 
 
 class Service:
@@ -63,18 +68,22 @@ class Service:
         web: WebConfigFile | None,
         host_netns: int,
         attach: str,
-        stream: TextIO,
+        stream: TextIO | None,
     ) -> None:
-        """Make everything ready to serve what `live` counts; privileges may go after that."""
+        """Make everything ready to serve what `live` counts; privileges may go after that.
+
+        A first table is shown on `stream`, if there is one.
+        """
         self._options, self._live, self._web = options, live, web
         self._host_netns, self._attach = host_netns, attach
         self._naming, self._wall = Naming(), wall_clock()
-        self._table = None if options.quiet else FirstTable(stream, options.grouping, self._wall)
+        self._table = FirstTable(stream, options.grouping, self._wall) if stream else None
         self._health = Health(live.start_ns)
         self._exposition = self._exposing()
         self._warming: Warming[tuple[Format, bool]] = Warming()
         self._server = self._serving(listener)
         self._worker = ThreadPoolExecutor(1, "refresh")
+        self._changed = asyncio.Event()
 
     def _exposing(self) -> Exposition:
         options = self._options
@@ -99,7 +108,7 @@ class Service:
 
     async def _run(self, stop: StopRequest, read: Callable[[], ServeOptions]) -> None:
         loop, stopping = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_reader(stop.fd, stopping.set)
+        loop.add_reader(stop.fd, _once, loop, stop.fd, stopping.set)
         if self._options.duration_s is not None:
             loop.call_later(self._options.duration_s, stopping.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload, read)
@@ -139,17 +148,30 @@ class Service:
         while True:
             await loop.run_in_executor(self._worker, self._refresh)
             await loop.run_in_executor(self._worker, self._warm)
-            due_s = max(due_s + self._options.refresh_s, time.monotonic())
-            await asyncio.sleep(due_s - time.monotonic())
+            due_s = await self._next(due_s)
+
+    async def _next(self, before_s: float) -> float:
+        """Wait until the next refresh is due, by the interval as it is by then; return when."""
+        while True:
+            due_s = before_s + self._options.refresh_s
+            left_s = due_s - time.monotonic()
+            if left_s <= 0:
+                return max(due_s, time.monotonic())
+            self._changed.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), left_s)
 
     def _refresh(self) -> None:
         try:
-            snapshot = self._snapshot()
+            self._show(self._snapshot())
         except (TcpvitalsError, OSError) as error:
-            self._failed(error)
-            return
-        self._health.refreshed(snapshot.taken_ns, snapshot.losses)
+            self._failed(str(error))
+        except Exception as error:  # noqa: BLE001 - told, and tried again; else nobody would know
+            self._failed(f"{type(error).__name__}: {error}")
+
+    def _show(self, snapshot: VitalsSnapshot) -> None:
         self._exposition.show(snapshot)
+        self._health.refreshed(snapshot.taken_ns, snapshot.losses)
         if self._table and self._table.show(snapshot):
             self._table = None
 
@@ -159,16 +181,17 @@ class Service:
             self._host_netns, lambda keys: self._naming.for_keys(keys, grouping)
         )
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, why: str) -> None:
         """Told once, until it is something else."""
-        if self._health.failure != str(error):
-            report(f"cannot refresh: {error}")
-        self._health.failed(str(error))
+        if self._health.failure != why:
+            report(f"cannot refresh: {printable(why)}")
+        self._health.failed(printable(why))
 
     def _warm(self) -> None:
         """Write what will be asked for next, so that the scrape need not wait for it."""
-        for chosen, compressed in self._warming.due(time.monotonic(), self._options.refresh_s):
-            self._exposition.render(chosen.content_type, gzip=compressed)
+        with suppress(Exception):  # whoever asks for it hears of it
+            for chosen, compressed in self._warming.due(time.monotonic(), self._options.refresh_s):
+                self._exposition.render(chosen.content_type, gzip=compressed)
 
     # --- pages ---------------------------------------------------------------------------
 
@@ -213,9 +236,10 @@ class Service:
     def _apply(self, options: ServeOptions) -> None:
         """Only what can be changed while everything stays attached."""
         edges = edges_for(options.buckets or USUAL_SECONDS)
-        self._server.allow(options.allow_hosts)
         if self._web and options.web_config_file:
-            self._web.move_to(Path(options.web_config_file))
+            self._web.move_to(Path(options.web_config_file))  # may refuse, so it comes first
+        self._server.allow(options.allow_hosts)
         self._options = options
+        self._changed.set()
         self._live.set_idle(options.idle_s)
         self._exposition.change(edges, options.seed_series)

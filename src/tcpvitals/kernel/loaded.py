@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tcpvitals.kernel.settings import Request
     from tcpvitals.model.key import Grouping
     from tcpvitals.model.measurement import Unit
-    from tcpvitals.model.snapshot import Counters, Distribution
+    from tcpvitals.model.rtt import Counters, Distribution
     from tcpvitals.model.totals import Totals, TotalsTable
     from tcpvitals.model.vitals import FlowsTable, VitalsTable, VitalsTotal
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tcpvitals.kernel.group_table import map_records
-from tcpvitals.model.snapshot import Counters, believable
+from tcpvitals.model.rtt import Counters, believable
 
 if TYPE_CHECKING:
     from tcpvitals.kernel.btf import Layouts
@@ -53,7 +53,7 @@ class RttCounters:
     def read(self, slots: Slots, ids: Counts) -> Counters:
         """The counters of some slots, in ascending order, their shards added up."""
         if not len(slots):
-            return Counters.empty()
+            return Counters.empty(self._unit)
         self._map_up_to(self._shape.end(int(slots[-1]) + 1))
         sharded = int(np.searchsorted(slots, self._shape.sharded_slots))
         starts = self._shape.starts(slots)
@@ -67,8 +67,9 @@ class RttCounters:
             sum_us=np.concatenate([shards["sum_us"].sum(axis=1), rest["sum_us"]]),
             min_us=(_ALL_ONES - lows).astype(np.uint64),
             max_us=highs.astype(np.uint64),
+            unit=self._unit,
         )
-        return believable(counters, self._unit)
+        return believable(counters)
 
     def move_on(self, slot: int, generation: int) -> None:
         """Programs compare the generation beside the counters with that of the socket."""

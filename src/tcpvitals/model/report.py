@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
-from tcpvitals.model.snapshot import busiest
+from tcpvitals.model.snapshot import Sum, Table
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from tcpvitals.model.names import Names
     from tcpvitals.model.snapshot import Interval
 
+_Total = TypeVar("_Total", bound=Sum)
+_Table = TypeVar("_Table", bound=Table[Any])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Print:
+class Print(Generic[_Table, _Total]):
     """The figures of one print, from one snapshot.
 
     `cumulative` is since the start and `recent` since the print before; `delta` says that the
@@ -25,26 +28,21 @@ class Print:
     """
 
     wall_time: datetime
-    cumulative: Interval
-    recent: Interval
+    cumulative: Interval[_Table, _Total]
+    recent: Interval[_Table, _Total]
     delta: bool
     names: Names
 
     def __post_init__(self) -> None:
         """Refuse a time without zone, and intervals of different snapshots, with a ValueError."""
         if self.wall_time.utcoffset() is None:
-            msg = "the wall time has no time zone"
-            raise ValueError(msg)
-        if not np.array_equal(self.cumulative.counters.ids, self.recent.counters.ids):
-            msg = "the two intervals of a print must end with the same snapshot"
-            raise ValueError(msg)
+            message = "the wall time has no time zone"
+            raise ValueError(message)
+        if not np.array_equal(self.cumulative.table.ids, self.recent.table.ids):
+            message = "the two intervals of a print must end with the same snapshot"
+            raise ValueError(message)
 
     @property
-    def shown(self) -> Interval:
+    def shown(self) -> Interval[_Table, _Total]:
         """The interval to show."""
         return self.recent if self.delta else self.cumulative
-
-    def rows(self) -> list[int]:
-        """Return the rows of the groups that have samples to show, newest and busiest first."""
-        order = busiest(self.recent, self.cumulative)
-        return [int(row) for row in order[self.shown.counters.counts[order] > 0]]

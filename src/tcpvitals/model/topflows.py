@@ -55,14 +55,13 @@ class _Shown:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """A snapshot beside the one before: what each flow has, and grew by; `new` are rows."""
+    """A snapshot beside the one before: what each flow has, and grew by."""
 
     keys: tuple[GroupKey, ...]
     ids: list[int]
     row_of: dict[int, int]
     segments: Counts
     growth: list[int]
-    new: list[int]
 
     def grown(self, ids: list[int]) -> int:
         return sum(self.growth[self.row_of[one]] for one in ids)
@@ -113,7 +112,6 @@ class TopFlows:
             {one: row for row, one in enumerate(listed)},
             held[:, 0],
             growth[:, 0].tolist(),
-            np.flatnonzero(~np.isin(ids, before.ids)).tolist(),
         )
 
     def _follow(self, look: _Look) -> None:
@@ -130,9 +128,8 @@ class TopFlows:
                 self._drop(key)
 
     def _adopt(self, look: _Look, orphans: set[GroupKey]) -> None:
-        """Let a flow that came back in the meantime go on where it was; the others are left."""
-        for row in look.new:
-            key = look.keys[row]
+        """Let a flow whose ends another one has, too, go on with that; the others are left."""
+        for row, key in enumerate(look.keys):
             if key in orphans:
                 self._join(look, row)
                 orphans.discard(key)

@@ -6,17 +6,15 @@ Counts are of segments, as the kernel counts them; docs/measuring.md says from w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
 from tcpvitals.model.event import Cause
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from tcpvitals.model.histogram import Counts, Flags, Floats
-    from tcpvitals.model.key import GroupKey
+    from tcpvitals.model.histogram import Counts, Flags, Floats, Indices
+    from tcpvitals.model.snapshot import Interval, Rows, Snapshot
 
 CAUSES: Final = tuple(Cause)
 FIELDS: Final = (
@@ -85,10 +83,32 @@ class TotalsTable:
         """All groups in one."""
         return Totals(np.asarray(self.values.sum(axis=0), np.uint64))
 
+    def take(self, rows: Indices) -> TotalsTable:
+        """Return the groups at these rows, in this order."""
+        return TotalsTable(self.ids[rows], self.values[rows])
+
+    def since(self, earlier: TotalsTable, rows: Rows) -> TotalsTable:
+        """Return what was counted after `earlier`, whose groups are at these rows here."""
+        values = self.values.copy()
+        values[rows] = _grown(values[rows], earlier.values)
+        return TotalsTable(self.ids, values)
+
     @property
     def ratios(self) -> Floats:
         """Retransmission ratios: float[G], nan where nothing was sent."""
         return ratio(self.values)
+
+    def worst(self, min_ratio: float = 0) -> list[int]:
+        """Return the rows of groups that were active, what hurts most first.
+
+        That is the most segments retransmitted, then the highest ratio; groups below `min_ratio`
+        (0 to 1) are left out.
+        """
+        retransmitted = self.column("segments_retransmitted")
+        ratios = np.nan_to_num(self.ratios)
+        order = np.lexsort((self.ids, -ratios, -retransmitted.astype(np.int64)))
+        shown = self.values.any(axis=1) & (ratios >= min_ratio)
+        return [int(row) for row in order if shown[row]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,6 +125,10 @@ class Totals:
     def __add__(self, other: Totals) -> Totals:
         """Return the totals of both."""
         return Totals(self.values + other.values)
+
+    def since(self, earlier: Totals) -> Totals:
+        """Return what was counted after `earlier`."""
+        return Totals(_grown(self.values, earlier.values))
 
     def __getitem__(self, name: str) -> int:
         """One field."""
@@ -134,107 +158,10 @@ def ratio(values: Counts) -> Floats:
     return np.where(sent > 0, np.minimum(found, 1.0), np.nan)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TotalsSnapshot:
-    """All totals since the start, at `taken_ns` (boot time); fields as in `Snapshot`."""
-
-    taken_ns: int
-    keys: tuple[GroupKey, ...]
-    table: TotalsTable
-    other: Totals
-    retired: Totals
-    losses: Mapping[str, int]
-    groups_limit: int
-
-    def __post_init__(self) -> None:
-        """Refuse keys and totals of different length, with a ValueError."""
-        if len(self.keys) != len(self.table):
-            message = f"{len(self.keys)} keys for the totals of {len(self.table)} groups"
-            raise ValueError(message)
-
-    def total(self) -> Totals:
-        """Return everything that was counted."""
-        return self.table.total() + self.other + self.retired
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TotalsInterval:
-    """What was counted from `start_ns` to `end_ns` (boot time); the rest as in the snapshot."""
-
-    start_ns: int
-    end_ns: int
-    keys: tuple[GroupKey, ...]
-    table: TotalsTable
-    other: Totals
-    retired: Totals
-    losses: Mapping[str, int]
-    groups_limit: int
-
-    @property
-    def seconds(self) -> float:
-        """How long it is."""
-        return (self.end_ns - self.start_ns) / 1e9
-
-    def total(self) -> Totals:
-        """Return everything that was counted."""
-        return self.table.total() + self.other + self.retired
-
-    def worst(self, min_ratio: float = 0) -> list[int]:
-        """Return the rows of groups that were active, what hurts most first.
-
-        That is the most segments retransmitted, then the highest ratio; groups below `min_ratio`
-        (0 to 1) are left out.
-        """
-        retransmitted = self.table.column("segments_retransmitted")
-        ratios = np.nan_to_num(self.table.ratios)
-        order = np.lexsort((self.table.ids, -ratios, -retransmitted.astype(np.int64)))
-        shown = (self.table.values.any(axis=1)) & (ratios >= min_ratio)
-        return [int(row) for row in order if shown[row]]
-
-
-def since_start(snapshot: TotalsSnapshot, start_ns: int) -> TotalsInterval:
-    """Return the interval from the beginning to a snapshot."""
-    return TotalsInterval(
-        start_ns,
-        snapshot.taken_ns,
-        snapshot.keys,
-        snapshot.table,
-        snapshot.other,
-        snapshot.retired,
-        snapshot.losses,
-        snapshot.groups_limit,
-    )
-
-
-def between(later: TotalsSnapshot, earlier: TotalsSnapshot) -> TotalsInterval:
-    """Return what was counted after `earlier` and up to `later`.
-
-    Groups are matched by identity; what one that is gone had before is taken off `later.retired`.
-    """
-    before, gone = _aligned(later.table, earlier.table)
-    retired = _grown(later.retired.values, earlier.retired.values + gone.values)
-    return TotalsInterval(
-        earlier.taken_ns,
-        later.taken_ns,
-        later.keys,
-        TotalsTable(later.table.ids, _grown(later.table.values, before)),
-        Totals(_grown(later.other.values, earlier.other.values)),
-        Totals(retired),
-        {name: count - earlier.losses.get(name, 0) for name, count in later.losses.items()},
-        later.groups_limit,
-    )
+TotalsSnapshot: TypeAlias = "Snapshot[TotalsTable, Totals]"
+TotalsInterval: TypeAlias = "Interval[TotalsTable, Totals]"
 
 
 def _grown(later: Counts, earlier: Counts) -> Counts:
     """Return the difference, 0 where the later one was read in the middle of an addition."""
     return np.asarray(later - np.minimum(earlier, later), np.uint64)
-
-
-def _aligned(later: TotalsTable, earlier: TotalsTable) -> tuple[Counts, Totals]:
-    """Return the earlier values in the rows of the later ones, and the sum of those gone."""
-    _, here, there = np.intersect1d(later.ids, earlier.ids, assume_unique=True, return_indices=True)
-    before = np.zeros_like(later.values)
-    before[here] = earlier.values[there]
-    gone = np.ones(len(earlier), np.bool_)
-    gone[there] = False
-    return before, Totals(np.asarray(earlier.values[gone].sum(axis=0), np.uint64))

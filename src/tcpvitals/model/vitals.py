@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tcpvitals.model.histogram import Counts, Flags
     from tcpvitals.model.key import GroupKey
     from tcpvitals.model.names import Names
-    from tcpvitals.model.snapshot import Counters, Distribution
+    from tcpvitals.model.rtt import Counters, Distribution
     from tcpvitals.model.totals import Totals, TotalsTable
     from tcpvitals.model.verification import NamespaceReport
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from tcpvitals.model.report import Print
+    from tcpvitals.model.rtt_report import RttPrint
 
 
 class Sink(Protocol):
     """Whatever can show one print."""
 
-    def show(self, print_: Print) -> None:
+    def show(self, print_: RttPrint) -> None:
         """Show it and flush.
 
         Raises:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
+from tcpvitals.model.key import WHOLE_HOST
 from tcpvitals.model.names import UNKNOWN
 from tcpvitals.model.printable import printable
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tcpvitals.model.event import Owner
+    from tcpvitals.model.key import Grouping, GroupKey
+    from tcpvitals.model.names import Names
 
 _DATE_AND_T = len("2026-01-02T")
 _CLOCK = len("03:04:05.678")
@@ -54,6 +57,16 @@ def endpoint(address: IPv4Address | IPv6Address, port: int) -> str:
 def error_name(number: int) -> str:
     """Write an error by the name it has in C (ENETUNREACH), or by its number if it has none."""
     return errorcode.get(number, str(number))
+
+
+def heading(grouping: Grouping) -> str:
+    """Write what the column of groups shows: raddr,rport."""
+    return ",".join(grouping.fields) or WHOLE_HOST
+
+
+def group(key: GroupKey, grouping: Grouping, names: Names) -> str:
+    """Write a group's values alone, safe for a terminal, under a heading that names the fields."""
+    return printable(",".join(key.labels(grouping, names).values())) or WHOLE_HOST
 
 
 def shortened(text: str, width: int) -> str:

@@ -9,16 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
-from tcpvitals.model.key import WHOLE_HOST, Grouping
+from tcpvitals.model.key import Grouping
 from tcpvitals.model.measurement import Measurement
-from tcpvitals.model.printable import printable
+from tcpvitals.sinks.cells import group, heading
 from tcpvitals.sinks.notes import notes
 from tcpvitals.sinks.picture import picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tcpvitals.model.report import Print
+    from tcpvitals.model.rtt_report import RttPrint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +39,12 @@ class CompactSink:
     top: int | None = None
     everything: bool = False
 
-    def show(self, print_: Print) -> None:
+    def show(self, print_: RttPrint) -> None:
         """Write one print, with a blank line after it."""
         self.stream.write(self.text(print_))
         self.stream.flush()
 
-    def text(self, print_: Print) -> str:
+    def text(self, print_: RttPrint) -> str:
         """Return what `show` writes."""
         width, height = self.size()
         with_samples = print_.rows()
@@ -55,25 +55,19 @@ class CompactSink:
         lines += notes(print_, len(with_samples) - len(rows))
         return "\n".join([*lines, "", ""])
 
-    def _limit(self, print_: Print, groups: int, height: int) -> int | None:
+    def _limit(self, print_: RttPrint, groups: int, height: int) -> int | None:
         if self.everything or self.top is not None:
             return self.top
         # The legend, the blank line at the end and the cursor's own line take three.
         room = height - 3 - self.timestamp - len(notes(print_, 0))
         return None if groups <= room else max(1, room - 1)
 
-    def _table(self, print_: Print, rows: list[int], width: int) -> list[str]:
+    def _table(self, print_: RttPrint, rows: list[int], width: int) -> list[str]:
         shown = print_.shown
         return picture(
-            ",".join(self.grouping.fields) or WHOLE_HOST,
-            [self._title(print_, row) for row in rows],
-            shown.counters.take(rows),
-            self.measurement.unit,
+            heading(self.grouping),
+            [group(shown.keys[row], self.grouping, print_.names) for row in rows],
+            shown.table.take(rows),
             width,
             color=self.color,
         )
-
-    def _title(self, print_: Print, row: int) -> str:
-        """The values alone: the heading names the fields."""
-        labels = print_.shown.keys[row].labels(self.grouping, print_.names)
-        return printable(",".join(labels.values())) or WHOLE_HOST

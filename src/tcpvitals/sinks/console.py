@@ -16,8 +16,8 @@ from tcpvitals.sinks.figures import PERCENTILES, exact, plain
 from tcpvitals.sinks.notes import notes
 
 if TYPE_CHECKING:
-    from tcpvitals.model.report import Print
-    from tcpvitals.model.snapshot import Distribution
+    from tcpvitals.model.rtt import Distribution
+    from tcpvitals.model.rtt_report import RttPrint
 
 LEAST_BLOCK_LINES = 6
 """Lines of the smallest block: key, blank, header, one slot, figures, blank."""
@@ -40,17 +40,17 @@ class ConsoleSink:
     timestamp: bool = False
     top: int | None = None
 
-    def show(self, print_: Print) -> None:
+    def show(self, print_: RttPrint) -> None:
         """Write one print, with a blank line after it."""
         self.stream.write(self.text(print_))
         self.stream.flush()
 
-    def text(self, print_: Print) -> str:
+    def text(self, print_: RttPrint) -> str:
         """Return what `show` writes."""
         rows = print_.rows()
-        chosen = print_.shown.counters.take(rows[: self.top])
+        chosen = print_.shown.table.take(rows[: self.top])
         # For all rows at once: one by one it is most of the time that a print takes.
-        quantiles = chosen.quantiles(tuple(PERCENTILES.values()), self.measurement.unit).tolist()
+        quantiles = chosen.quantiles(tuple(PERCENTILES.values())).tolist()
         blocks = [self._block(print_, *each) for each in zip(rows, quantiles, strict=False)]
         remarks = notes(print_, len(rows) - len(blocks))
         if remarks:
@@ -58,9 +58,9 @@ class ConsoleSink:
         clock = f"{print_.wall_time:%H:%M:%S}\n" if self.timestamp else ""
         return clock + "".join("\n".join(block) + "\n\n" for block in blocks)
 
-    def _block(self, print_: Print, row: int, quantiles: list[float]) -> list[str]:
+    def _block(self, print_: RttPrint, row: int, quantiles: list[float]) -> list[str]:
         shown, unit = print_.shown, self.measurement.unit
-        distribution = shown.counters.row(row)
+        distribution = shown.table.row(row)
         return [
             f"Key: {shown.keys[row].title(self.grouping, print_.names)}",
             *(_extension(distribution, unit) if self.extension else ()),

@@ -15,14 +15,14 @@ import numpy as np
 from tcpvitals.model.histogram import HIGHS, LOWS
 from tcpvitals.model.key import Grouping
 from tcpvitals.model.measurement import Measurement, Unit
-from tcpvitals.model.snapshot import Distribution
+from tcpvitals.model.rtt import Distribution
 from tcpvitals.sinks.figures import PERCENTILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-    from tcpvitals.model.report import Print
+    from tcpvitals.model.rtt_report import RttPrint
 
 Json: TypeAlias = "str | float | Mapping[str, Json] | list[list[int]] | None"
 
@@ -43,37 +43,36 @@ class JsonLinesSink:
     grouping: Grouping = field(default_factory=Grouping)
     top: int | None = None
 
-    def show(self, print_: Print) -> None:
+    def show(self, print_: RttPrint) -> None:
         """Write one print."""
         lines = list(self._lines(print_)) or [self._idle(print_)]
         self.stream.write("".join(f"{line}\n" for line in lines))
         self.stream.flush()
 
-    def _lines(self, print_: Print) -> Iterator[str]:
+    def _lines(self, print_: RttPrint) -> Iterator[str]:
         shown = print_.shown
         rows = print_.rows()[: self.top]
-        quantiles = shown.counters.take(rows).quantiles(
-            tuple(PERCENTILES.values()), self.measurement.unit
-        )
+        quantiles = shown.table.take(rows).quantiles(tuple(PERCENTILES.values()))
         for row, values in zip(rows, quantiles.tolist(), strict=True):
             key = shown.keys[row].labels(self.grouping, print_.names)
-            yield self._line(print_, {"key": key}, shown.counters.row(row), values)
+            yield self._line(print_, {"key": key}, shown.table.row(row), values)
         for group, distribution in (("other", shown.other), ("retired", shown.retired)):
             if distribution.count:
                 yield self._groupless(print_, group, distribution)
 
-    def _idle(self, print_: Print) -> str:
+    def _idle(self, print_: RttPrint) -> str:
+        nothing = Distribution.empty(self.measurement.unit)
         if self.grouping.fields:
-            return self._groupless(print_, "other", Distribution.empty())
-        return self._line(print_, {"key": {}}, Distribution.empty(), [None] * len(PERCENTILES))
+            return self._groupless(print_, "other", nothing)
+        return self._line(print_, {"key": {}}, nothing, [None] * len(PERCENTILES))
 
-    def _groupless(self, print_: Print, group: str, distribution: Distribution) -> str:
-        values = distribution.quantiles(tuple(PERCENTILES.values()), self.measurement.unit)
+    def _groupless(self, print_: RttPrint, group: str, distribution: Distribution) -> str:
+        values = distribution.quantiles(tuple(PERCENTILES.values()))
         return self._line(print_, {"key": {}, "group": group}, distribution, values)
 
     def _line(
         self,
-        print_: Print,
+        print_: RttPrint,
         group: Mapping[str, Json],
         distribution: Distribution,
         quantiles: list[float | None],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tcpvitals.sinks.console import LEAST_BLOCK_LINES
 
 if TYPE_CHECKING:
-    from tcpvitals.model.report import Print
+    from tcpvitals.model.rtt_report import RttPrint
     from tcpvitals.sinks.compact import CompactSink
     from tcpvitals.sinks.console import ConsoleSink
 
@@ -20,7 +20,7 @@ class TerminalSink:
     full: ConsoleSink
     compact: CompactSink
 
-    def show(self, print_: Print) -> None:
+    def show(self, print_: RttPrint) -> None:
         """Write one print with the sink that suits it."""
         _, height = self.compact.size()
         if fits(self.full, print_, height):
@@ -29,7 +29,7 @@ class TerminalSink:
             self.compact.show(print_)
 
 
-def fits(full: ConsoleSink, print_: Print, height: int) -> bool:
+def fits(full: ConsoleSink, print_: RttPrint, height: int) -> bool:
     """Tell whether the full text of a print and the cursor's line fit a terminal of this height.
 
     A single group always does: its histogram says more than a row would.

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from tcpvitals.sinks.remarks import hidden_line, lost_line
 
 if TYPE_CHECKING:
-    from tcpvitals.model.report import Print
-    from tcpvitals.model.snapshot import Interval
+    from tcpvitals.model.rtt import RttInterval
+    from tcpvitals.model.rtt_report import RttPrint
 
 
-def notes(print_: Print, hidden: int) -> list[str]:
+def notes(print_: RttPrint, hidden: int) -> list[str]:
     """Return them; `hidden` is how many groups with samples the sink leaves out."""
     shown = print_.shown
     lines = [
@@ -24,13 +24,13 @@ def notes(print_: Print, hidden: int) -> list[str]:
     return [line for line in lines if line]
 
 
-def _nothing(print_: Print) -> str:
+def _nothing(print_: RttPrint) -> str:
     if not print_.cumulative.total().count:
         return "no samples yet"
     return "" if print_.shown.total().count else "no samples in this interval"
 
 
-def _other(shown: Interval) -> str:
+def _other(shown: RttInterval) -> str:
     count = shown.other.count
     return (
         f"other: {count} samples past the limit of {shown.groups_limit} groups "
@@ -40,6 +40,6 @@ def _other(shown: Interval) -> str:
     )
 
 
-def _retired(shown: Interval) -> str:
+def _retired(shown: RttInterval) -> str:
     count = shown.retired.count
     return f"retired: {count} samples of groups that have long been idle" if count else ""

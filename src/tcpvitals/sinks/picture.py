@@ -13,8 +13,7 @@ from tcpvitals.sinks.sparkline import Axis
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tcpvitals.model.measurement import Unit
-    from tcpvitals.model.snapshot import Counters
+    from tcpvitals.model.rtt import Counters
 
 _GAP = "  "
 _TIME_WIDTH = len("12.3 ms")
@@ -73,11 +72,10 @@ class _Layout:
         return _GAP.join(cells)[: self.width]
 
 
-def picture(  # noqa: PLR0913 - the axis and the widths need all rows at once
+def picture(
     heading: str,
     titles: Sequence[str],
     counters: Counters,
-    unit: Unit,
     width: int,
     *,
     color: bool,
@@ -87,8 +85,8 @@ def picture(  # noqa: PLR0913 - the axis and the widths need all rows at once
     counts = [str(count) for count in counters.counts]
     layout = _Layout.of(width, (heading, *titles), counts, Axis.of(slots))
     axis = layout.axis
-    lines = [_Row(heading, axis.legend(unit) if axis else "", "p50", "p99", "count")]
-    times_us = (counters.quantiles((0.5, 0.99), unit) * unit.divisor).tolist()
+    lines = [_Row(heading, axis.legend(counters.unit) if axis else "", "p50", "p99", "count")]
+    times_us = (counters.quantiles((0.5, 0.99)) * counters.unit.divisor).tolist()
     rows = zip(titles, counters.buckets, times_us, counts, strict=True)
     for title, row, (p50, p99), count in rows:
         drawn = axis.sparkline(row) if axis else ""

@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TextIO
 
-from tcpvitals.model.key import WHOLE_HOST, Grouping
+from tcpvitals.model.key import Grouping
 from tcpvitals.model.names import UNKNOWN
-from tcpvitals.model.printable import printable
 from tcpvitals.model.totals import CAUSES
-from tcpvitals.sinks.cells import shortened
+from tcpvitals.sinks.cells import group, heading, shortened
 from tcpvitals.sinks.totalsnotes import notes
 
 if TYPE_CHECKING:
@@ -74,19 +73,13 @@ class TotalsSink:
 
     def _cells(self, print_: TotalsPrint, rows: list[int]) -> list[tuple[str, ...]]:
         shown = print_.shown
-        heading = ",".join(self.grouping.fields) or WHOLE_HOST
-        cells: list[tuple[str, ...]] = [(heading, *_HEADINGS)]
-        cells += [
-            (self._title(print_, row), *_figures(print_, shown.table.row(row))) for row in rows
-        ]
+        cells: list[tuple[str, ...]] = [(heading(self.grouping), *_HEADINGS)]
+        for row in rows:
+            title = group(shown.keys[row], self.grouping, print_.names)
+            cells.append((title, *_figures(print_, shown.table.row(row))))
         if len(rows) > 1:
             cells.append((_TOTAL, *_figures(print_, shown.total())))
         return cells
-
-    def _title(self, print_: TotalsPrint, row: int) -> str:
-        """The values alone: the heading names the fields."""
-        labels = print_.shown.keys[row].labels(self.grouping, print_.names)
-        return printable(",".join(labels.values())) or WHOLE_HOST
 
 
 def _figures(print_: TotalsPrint, totals: Totals) -> tuple[str, ...]:

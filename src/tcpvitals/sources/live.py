@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from tcpvitals.errors import ResourceError
 from tcpvitals.kernel import libbpf
@@ -12,18 +12,24 @@ from tcpvitals.kernel.event_records import EventRecords
 from tcpvitals.kernel.loaded import Loaded
 from tcpvitals.kernel.totals_counters import read_namespaces
 from tcpvitals.model.measurement import Measurement
+from tcpvitals.model.rtt import Counters, Distribution
 from tcpvitals.model.snapshot import Snapshot
-from tcpvitals.model.totals import TotalsSnapshot
+from tcpvitals.model.totals import Totals, TotalsTable
 from tcpvitals.sources.owners import OwnerSearch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
 
+    from tcpvitals.kernel.group_table import GroupTable
     from tcpvitals.kernel.plan import Plan
     from tcpvitals.kernel.settings import Request
     from tcpvitals.model.event import Event
-    from tcpvitals.model.totals import Totals
+    from tcpvitals.model.rtt import RttSnapshot
+    from tcpvitals.model.totals import TotalsSnapshot
+
+_Table = TypeVar("_Table", Counters, TotalsTable)
+_Total = TypeVar("_Total", Distribution, Totals)
 
 _NS: Final = 1_000_000_000
 # So many events are decoded and shown at a time: signals and prints wait no longer than that.
@@ -46,10 +52,10 @@ class LiveRtt:
         Raises:
             TcpvitalsError: it cannot be done here.
         """
-        self._unit = (request.measurement or Measurement()).unit
+        unit = (request.measurement or Measurement()).unit
         with ExitStack() as undo:
             self._loaded = undo.enter_context(Loaded(request, plan))
-            self._table = self._loaded.rtt_table(self._unit, round(idle_s * _NS))
+            self._table = self._loaded.rtt_table(unit, round(idle_s * _NS))
             self._loaded.attach()
             self._undo = undo.pop_all()
         self._owners = OwnerSearch(self._loaded) if request.needs_owner else None
@@ -68,21 +74,10 @@ class LiveRtt:
         if self._owners:
             self._owners.look()
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> RttSnapshot:
         """All counters at this moment."""
         self.find_owners()
-        now_ns = boot_time_ns()
-        reading = self._table.read(now_ns)
-        return Snapshot(
-            taken_ns=now_ns,
-            keys=reading.keys,
-            counters=reading.figures,
-            other=reading.other,
-            retired=reading.retired,
-            losses=self._loaded.losses(),
-            groups_limit=self._table.limit,
-            unit=self._unit,
-        )
+        return _snapshot(self._loaded, self._table)
 
 
 class LiveSockets:
@@ -144,19 +139,23 @@ class LiveSockets:
     def totals(self) -> TotalsSnapshot:
         """All totals at this moment, live sockets included."""
         self._loaded.settle()
-        now_ns = boot_time_ns()
-        reading = self._table.read(now_ns)
-        return TotalsSnapshot(
-            taken_ns=now_ns,
-            keys=reading.keys,
-            table=reading.figures,
-            other=reading.other,
-            retired=reading.retired,
-            losses=self._loaded.losses(),
-            groups_limit=self._table.limit,
-        )
+        return _snapshot(self._loaded, self._table)
 
     def namespaces(self) -> Mapping[tuple[int, int], Totals]:
         """Each network namespace's totals, filters or not, by inode number and cookie."""
         self._loaded.settle()
         return read_namespaces(self._loaded.layouts, self._loaded.map("namespaces"))
+
+
+def _snapshot(loaded: Loaded, table: GroupTable[_Table, _Total]) -> Snapshot[_Table, _Total]:
+    now_ns = boot_time_ns()
+    reading = table.read(now_ns)
+    return Snapshot(
+        taken_ns=now_ns,
+        keys=reading.keys,
+        table=reading.figures,
+        other=reading.other,
+        retired=reading.retired,
+        losses=loaded.losses(),
+        groups_limit=table.limit,
+    )
