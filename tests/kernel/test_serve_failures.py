@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import http.client
 import os
 import signal
 import socket
 import time
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -103,10 +103,8 @@ def broken_pipe() -> Iterator[int]:
     """Return the writing end of a pipe that nobody reads any more."""
     readable, writable = os.pipe()
     os.close(readable)
-    try:
+    with os.fdopen(writable, "wb"):
         yield writable
-    finally:
-        os.close(writable)
 
 
 @contextlib.contextmanager
@@ -116,8 +114,23 @@ def full() -> Iterator[int]:
         yield file.fileno()
 
 
+@contextlib.contextmanager
+def stuck() -> Iterator[int]:
+    """Return a pipe that is full, and that nobody reads."""
+    readable, writable = os.pipe()
+    os.set_blocking(writable, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writable, bytes(4096))
+    os.set_blocking(writable, True)
+    with os.fdopen(readable), os.fdopen(writable, "wb"):
+        yield writable
+
+
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-@pytest.mark.parametrize("made", [broken_pipe, full], ids=["closed pipe", "full disk"])
+@pytest.mark.parametrize(
+    "made", [broken_pipe, full, stuck], ids=["closed pipe", "full disk", "full pipe"]
+)
 def test_it_serves_on_when_what_it_writes_has_nowhere_to_go(
     tmp_path: Path, stream: str, made: Callable[[], contextlib.AbstractContextManager[int]]
 ) -> None:
@@ -228,7 +241,7 @@ def test_a_second_request_to_end_does_not_wait_for_slow_readers() -> None:
         started.process.send_signal(signal.SIGTERM)
         time.sleep(0.3)
         assert started.process.poll() is None
-        assert started.end(patience_s=1) == (INTERRUPTED, "")
+        assert started.end(patience_s=5) == (INTERRUPTED, "")  # and not the ten of the slow one
 
 
 # --- what it is asked to count ---------------------------------------------------------------
@@ -236,10 +249,10 @@ def test_a_second_request_to_end_does_not_wait_for_slow_readers() -> None:
 
 def openly(started: Exporter) -> str:
     """Return what a Prometheus that speaks OpenMetrics gets."""
-    connection = http.client.HTTPConnection("127.0.0.1", started.port, timeout=PATIENCE_S)
-    with contextlib.closing(connection):
-        connection.request("GET", "/metrics", headers={"Accept": "application/openmetrics-text"})
-        return connection.getresponse().read().decode()
+    url = f"http://127.0.0.1:{started.port}/metrics"
+    asked = urllib.request.Request(url, headers={"Accept": "application/openmetrics-text"})
+    with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:  # noqa: S310 - http
+        return str(answer.read().decode())
 
 
 def test_whatever_processes_call_themselves_is_a_label_value_and_nothing_else() -> None:
@@ -368,7 +381,7 @@ def test_ten_refreshes_a_second_go_on_while_there_is_much_to_count() -> None:
         open_link() as link,
         open_actor(link.server) as server,
         open_actor(link.client) as client,
-        exporter("--refresh", "0.1") as started,
+        exporter("--refresh", "0.1", "--by", "service") as started,
     ):
         started.wait_until_ready()
         port = server.do("listen", host="::")

@@ -291,19 +291,26 @@ def test_a_prometheus_with_the_password_is_let_in_and_one_with_another_is_not(
     assert protected.exporter.end() == (0, "")
 
 
+def put(file: Path, text: str) -> None:
+    """Replace a file at once: half of one, read in between, would be told as well."""
+    fresh = file.with_suffix(".new")
+    fresh.write_text(text)
+    fresh.replace(file)
+
+
 def test_a_web_config_that_breaks_is_told_with_its_line_and_the_old_one_stays(
     protected: Protected,
 ) -> None:
     text = protected.web.read_text()
-    protected.web.write_text(text.replace("basic_auth_users", "basic_auth_user"))
+    put(protected.web, text.replace("basic_auth_users", "basic_auth_user"))
     protected.exporter.process.send_signal(signal.SIGHUP)
     assert protected.get()[0] == 200
     assert protected.get("wrong")[0] == 401
-    protected.web.write_text(text.replace("scraper:", "other:"))
+    put(protected.web, text.replace("scraper:", "other:"))
     assert protected.get()[0] == 401
     ended, stderr = protected.exporter.end()
     assert ended == 0
-    [told] = [line for line in stderr.splitlines() if "SIGHUP" not in line]
+    [told] = {line for line in stderr.splitlines() if "SIGHUP" not in line}
     assert told.startswith(f"tcpvitals: {protected.web}:4: ")
     assert told.endswith("(the web config from before stays in force)")
 

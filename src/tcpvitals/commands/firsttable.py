@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TextIO
@@ -70,13 +71,24 @@ class FirstTable:
 
 
 def write_if_possible(stream: TextIO, text: str) -> None:
-    """Write all of it and now; once that fails, nothing more is written there."""
+    """Write all of it and now, or not at all; once that fails, nothing more is written there."""
+    if _would_wait(stream):
+        return
     try:
         stream.write(text)
         stream.flush()
     except (OSError, ValueError):
         with suppress(OSError, ValueError):
             _forget_unwritten(stream)
+
+
+def _would_wait(stream: TextIO) -> bool:
+    """Whether it is a pipe that is full, or a terminal that was stopped: neither may stop us."""
+    poll = select.poll()
+    with suppress(OSError, ValueError):  # one that is no file never waits
+        poll.register(stream.fileno(), select.POLLOUT)
+        return not poll.poll(0)
+    return False
 
 
 def _forget_unwritten(stream: TextIO) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from tcpvitals import __version__
 from tcpvitals.commands.firsttable import FirstTable, write_if_possible
@@ -28,6 +29,7 @@ from tcpvitals.model.printable import printable
 from tcpvitals.sinks.prometheus import Exposition, Options, edges_for
 from tcpvitals.sinks.prometheus.edges import USUAL_SECONDS
 from tcpvitals.sinks.prometheus.negotiation import choose
+from tcpvitals.sinks.web.limits import Limits
 from tcpvitals.sinks.web.listening import parse_listen
 from tcpvitals.sinks.web.pages import health_page, landing_page, metrics_page
 from tcpvitals.sinks.web.server import Server, ServerOptions
@@ -45,6 +47,11 @@ if TYPE_CHECKING:
     from tcpvitals.sources.vitals import LiveVitals
 
 
+_DESCRIPTORS: Final = Path("/proc/self/fd")
+# For refreshes, certificates, and connections that were accepted and have yet to be let in.
+_SPARE_FILES: Final = 48
+
+
 def report(line: str) -> None:
     """Tell the log, a line at a time; a log that is closed, full or gone stops nothing."""
     if sys.stderr is not None:
@@ -55,6 +62,13 @@ def _once(loop: asyncio.AbstractEventLoop, fd: int, then: Callable[[], None]) ->
     """Do it, and look no more at what stays readable: the loop would turn without a pause."""
     loop.remove_reader(fd)
     then()
+
+
+def _room() -> int:
+    """How many connections there may be without using up the files that a refresh has to open."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    left = most - sum(1 for _ in _DESCRIPTORS.iterdir()) - _SPARE_FILES
+    return max(1, min(left, Limits().connections))
 
 
 class Service:
@@ -136,6 +150,7 @@ class Service:
                 web=self._web,
                 insecure=options.insecure_listen,
                 added_hosts=options.allow_hosts,
+                limits=Limits(connections=_room()),
             ),
         )
 
