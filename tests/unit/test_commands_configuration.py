@@ -227,7 +227,7 @@ def test_the_command_line_is_looked_at_first(path: Path) -> None:
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_whatever_a_file_holds_it_is_options_or_one_printable_line(
     tmp_path_factory: pytest.TempPathFactory, data: bytes
 ) -> None:

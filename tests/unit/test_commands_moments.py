@@ -93,7 +93,7 @@ def test_after_a_long_stall_the_grid_is_as_before(clock: Clock) -> None:
     assert len(times) <= 7
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(EIGHTHS, EIGHTHS, st.lists(EIGHTHS, max_size=5))
 def test_however_long_prints_take_they_come_in_order_and_the_end_is_one_of_them(
     clock: Clock, interval_s: float, duration_s: float, takes_s: list[float]
@@ -128,7 +128,7 @@ def test_without_interval_or_duration_there_is_no_deadline_ever() -> None:
     assert schedule.due == math.inf
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(EIGHTHS, st.lists(st.integers(0, 2000).map(lambda eighths: eighths / 8), max_size=20))
 def test_deadlines_stay_on_the_grid_go_forward_and_never_lag_by_more_than_an_interval(
     clock: Clock, interval_s: float, waits: list[float]

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcpvitals.commands.main import Parser
@@ -144,6 +144,7 @@ def test_an_interval_is_for_verifying_events_too() -> None:
     assert asked("--verify", "-i", "2") == expected
 
 
+@settings(deadline=None)
 @given(st.floats(0, 100))
 def test_any_percentage_is_a_share_of_one(percent: float) -> None:
     assert asked("-c", "--min-ratio", repr(percent)).min_ratio == percent / 100

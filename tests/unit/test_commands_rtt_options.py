@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcpvitals.commands.main import Parser
@@ -180,18 +180,21 @@ def test_the_first_tools_example_still_works() -> None:
     assert (options.grouping, options.measurement) == (BY_LADDR, IN_MS)
 
 
+@settings(deadline=None)
 @given(st.floats(0.01, 3e8))
 def test_any_length_of_time_up_to_ten_years_is_taken_as_it_is(seconds: float) -> None:
     options = asked("-i", repr(seconds), "-d", repr(seconds), "--idle", repr(seconds))
     assert (options.interval_s, options.duration_s, options.idle_s) == (seconds, seconds, seconds)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 65535), min_size=1, max_size=64, unique=True))
 def test_any_list_of_up_to_64_ports_is_taken_in_its_order(ports: list[int]) -> None:
     text = ",".join(str(port) for port in ports)
     assert asked("-p", text).selection.lports == tuple(ports)
 
 
+@settings(deadline=None)
 @given(st.permutations(list(Field)), st.integers(0, len(Field)))
 def test_any_fields_in_any_order_make_a_grouping(fields: list[Field], count: int) -> None:
     chosen = tuple(fields[:count])

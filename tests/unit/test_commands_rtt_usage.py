@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_commands_rtt_options import asked
 
@@ -111,6 +111,7 @@ def test_what_does_not_exist_is_named_and_help_is_pointed_to(
     assert line.endswith("(see tcpvitals rtt --help)")
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_nonsense_is_a_line_that_a_terminal_can_show(text: str) -> None:
     for option in ("--interval", "--lport", "--raddr", "--max-groups", "--sample", "--attach"):

@@ -170,7 +170,7 @@ def test_a_user_is_one_that_exists_or_two_numbers(text: str, said: str) -> None:
 
 
 @given(st.text())
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_whatever_is_asked_for_it_is_options_or_one_printable_line(text: str) -> None:
     for option in ("by", "user", "buckets", "refresh", "allow-host", "seed-series", "laddr"):
         try:

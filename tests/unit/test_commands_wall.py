@@ -77,7 +77,7 @@ def test_setting_the_clock_later_moves_nothing(monkeypatch: pytest.MonkeyPatch) 
     assert wall_clock()(UP_NS) == WINTER + dt.timedelta(hours=7)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 20 * 365 * DAY))
 def test_no_microsecond_is_lost_in_years(boot_ns: int) -> None:
     shown = wall_clock()(boot_ns)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_kernel_madeup import OBJECTS, layouts
 from test_sink_madeup_events import CHANGED, ENDS6, NOBODY, OWNER, RESENT, SYNACK
@@ -183,6 +183,7 @@ RETRANSMISSIONS = st.builds(
 CHANGES = st.builds(StateChange, U64, ANY_ENDS, ANY_OWNER, U64, U32, U32, st.integers(1, 2**64 - 1))
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(RETRANSMISSIONS, CHANGES), max_size=12))
 def test_any_events_of_both_kinds_come_back_in_their_order(events: list[Event]) -> None:
     assert decoded([encoded(event) for event in events]) == events

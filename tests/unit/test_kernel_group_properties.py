@@ -68,7 +68,7 @@ class Witness:
         assert len(free) + len(now.keys) <= LIMIT
 
 
-@settings(max_examples=100)
+@settings(deadline=None, max_examples=100)
 @given(SHAPES, STEPS)
 def test_known_other_and_retired_are_every_sample_there_ever_was(
     shape: Shape, steps: list[tuple[str, float] | tuple[str, int, int, int]]
@@ -86,7 +86,7 @@ def test_known_other_and_retired_are_every_sample_there_ever_was(
         witness.look()
 
 
-@settings(max_examples=30)
+@settings(deadline=None, max_examples=30)
 @given(SHAPES, STEPS)
 def test_once_all_is_quiet_there_is_room_for_new_groups_again(
     shape: Shape, steps: list[tuple[str, float] | tuple[str, int, int, int]]

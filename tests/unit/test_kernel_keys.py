@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_kernel_madeup import layouts
 
@@ -75,6 +75,7 @@ def test_the_whole_host_has_the_key_without_parts() -> None:
     assert decode_key(record(), Grouping()) == GroupKey()
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(Field), unique=True),
     st.integers(0, 65535),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_kernel_madeup import OBJECTS, layouts
 
@@ -48,6 +48,7 @@ def test_a_process_or_a_cgroup_that_nobody_knows_is_none() -> None:
     assert decode_key(record(0, b"junk", 0), BY_BOTH) == GroupKey(process=None, cgroup=None)
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 2**32 - 1),
     COMMS,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_kernel_madeup import OBJECTS, FakeMap, layouts
 
@@ -127,6 +127,7 @@ def test_no_records_are_no_rows_of_all_columns() -> None:
     assert found.dtype == np.dtype(np.uint64)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(FIELDS[: -len(CAUSES)]), COUNTS))
 def test_counts_are_whole_up_to_the_largest_that_the_kernel_has(counts: dict[str, int]) -> None:
     made = np.zeros(1, RECORD)

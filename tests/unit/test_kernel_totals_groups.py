@@ -180,7 +180,7 @@ STEPS = st.tuples(
 READS = st.tuples(st.just("read"), st.sampled_from([0.0, 0.1, 0.3, 0.6, 10.0, 61.0]))
 
 
-@settings(max_examples=100)
+@settings(deadline=None, max_examples=100)
 @given(st.lists(st.one_of(STEPS, STEPS, READS), max_size=120))
 def test_groups_other_and_retired_are_all_that_was_ever_added(
     steps: list[tuple[Any, ...]],

@@ -273,7 +273,7 @@ def only_grown(earlier: str, later: str) -> bool:
 CHANGES = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 12)), max_size=6)
 
 
-@settings(max_examples=40)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(CHANGES, min_size=1, max_size=6))
 def test_however_groups_come_and_go_the_sum_is_exact_and_nothing_goes_backwards(
     steps: list[list[tuple[int, int]]],
@@ -296,7 +296,7 @@ def test_however_groups_come_and_go_the_sum_is_exact_and_nothing_goes_backwards(
         before = text
 
 
-@settings(max_examples=40)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(CHANGES, st.integers(0, 3)), min_size=1, max_size=6))
 def test_steps_back_are_never_seen(steps: list[tuple[list[tuple[int, int]], int]]) -> None:
     kernel, exposition, before = Kernel(), Exposition(options()), ""

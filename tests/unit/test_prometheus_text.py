@@ -70,7 +70,7 @@ def tables(draw: st.DrawFn) -> Table:
     return Table(family, labels, np.array(values, np.float64).reshape(-1, len(family.each())))
 
 
-@settings(max_examples=60)
+@settings(deadline=None, max_examples=60)
 @given(st.lists(tables(), max_size=4))
 def test_any_table_is_written_as_the_library_writes_it(drawn: list[Table]) -> None:
     collected = Collected([table.metric() for table in drawn])
