@@ -243,6 +243,7 @@ KEYS = st.sampled_from(["idle", "max-groups", "seed_series", "refresh"])
 FILLING = st.lists(st.sampled_from(["", "# idle = 0", "  ", 'netns = """\nidle = 0\n"""']))
 
 
+@settings(deadline=None)
 @given(FILLING, KEYS, FILLING)
 def test_the_line_is_right_whatever_stands_around_it(
     tmp_path_factory: pytest.TempPathFactory, before: list[str], key: str, after: list[str]

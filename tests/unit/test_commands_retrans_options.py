@@ -150,6 +150,7 @@ def test_any_percentage_is_a_share_of_one(percent: float) -> None:
     assert asked("-c", "--min-ratio", repr(percent)).min_ratio == percent / 100
 
 
+@settings(deadline=None)
 @given(st.integers(2, 20))
 def test_any_power_of_two_of_kib_is_a_buffer(power: int) -> None:
     assert asked("--buffer", str(1 << power)).ring_bytes == 1024 << power

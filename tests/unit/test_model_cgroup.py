@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcpvitals.model.cgroup import container_of, pod_of
@@ -105,6 +105,7 @@ def test_no_pod_is_made_up(path: str) -> None:
     assert pod_of(path) is None
 
 
+@settings(deadline=None)
 @given(st.text(), st.sampled_from(["/docker/", f"{BURSTABLE}/", "/kubepods/pod", "docker-"]))
 def test_nothing_but_digits_and_dashes_is_ever_taken_from_a_path(text: str, before: str) -> None:
     """Whoever may make cgroups may call them anything."""

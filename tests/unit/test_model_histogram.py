@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcpvitals.model.histogram import (
@@ -51,6 +51,7 @@ def test_every_edge_and_its_neighbours_are_in_the_right_bucket() -> None:
     assert bucket_index(values).tolist() == [straightforward_bucket(value) for value in values]
 
 
+@settings(deadline=None)
 @given(TIMES)
 def test_a_value_lies_within_the_edges_of_its_bucket(value: int) -> None:
     """Both edges are inclusive."""
@@ -69,6 +70,7 @@ def test_buckets_touch_and_are_at_most_a_sixteenth_wide() -> None:
     assert (widths * 16 <= LOWS[16:-1]).all()
 
 
+@settings(deadline=None)
 @given(st.lists(TIMES))
 def test_folding_gives_the_seeds_log2_histogram_exactly(values: list[int]) -> None:
     """Slot floor(log2(value)), 0 for 0, 26 at most: for every value, one by one."""
@@ -99,6 +101,7 @@ def test_log2_edges_hold_exactly_the_values_folded_into_the_slot() -> None:
         log2_edges(27)
 
 
+@settings(deadline=None)
 @given(st.lists(TIMES.filter(lambda value: value < LOWS[-1]), min_size=1), st.floats(0, 1))
 def test_a_quantile_is_within_one_sixteenth_of_the_exact_one(values: list[int], q: float) -> None:
     """Against numpy's, which looks at the samples; below 16 the buckets are 1 wide."""
@@ -138,6 +141,7 @@ def test_an_empty_histogram_has_no_quantile() -> None:
     assert np.isnan(values[1]).all()
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(TIMES), max_size=5))
 def test_many_rows_give_what_each_alone_gives(groups: list[list[int]]) -> None:
     """Vectorised or not, the figures are the same."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcpvitals.model.printable import printable
@@ -35,6 +35,7 @@ def test_what_a_terminal_would_obey_is_written_as_an_escape(
     assert printable(text) == expected
 
 
+@settings(deadline=None)
 @given(st.one_of(st.text(ANY_CHARACTER), st.binary()))
 def test_nothing_but_what_is_drawn_comes_out(text: str | bytes) -> None:
     """No control, format or private character, no surrogate, no separator but the space."""

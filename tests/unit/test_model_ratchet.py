@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcpvitals.model.ratchet import Ratchet, Rows, Settled
@@ -67,6 +67,7 @@ def test_a_counter_below_0_is_0_and_not_held_for_ever() -> None:
     assert hold(ratchet, {1: 4}) == {1: 4}
 
 
+@settings(deadline=None)
 @given(st.lists(ROWS, max_size=8))
 def test_nothing_that_is_still_there_ever_goes_backwards(looks: list[dict[int, int]]) -> None:
     ratchet = Ratchet(1)

@@ -8,7 +8,7 @@ from itertools import chain
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_sink_madeup import NOON, SECOND, counters, distribution, snapshot
 
@@ -74,6 +74,7 @@ def run(kernel: MadeUpKernel, actions: list[tuple[str, int, int]]) -> None:
         kernel.do(*action)
 
 
+@settings(deadline=None)
 @given(ACTIONS, ACTIONS, st.sampled_from(Unit))
 def test_an_interval_is_exactly_the_difference_however_slots_are_recycled(
     before: list[tuple[str, int, int]], during: list[tuple[str, int, int]], unit: Unit
@@ -112,6 +113,7 @@ def assert_bounds_hold(measured: Distribution, values: list[int], unit: Unit) ->
         assert measured.max_us - max(values) <= max(max(values) / 16, unit.divisor)
 
 
+@settings(deadline=None)
 @given(ACTIONS)
 def test_from_the_start_every_figure_is_exact(actions: list[tuple[str, int, int]]) -> None:
     """Nothing was subtracted, so minima and maxima are the kernel half's own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from prometheus_madeup import flow, flows
 
@@ -152,6 +152,7 @@ CHANGES = st.lists(st.tuples(st.integers(0, 25), st.integers(0, 9) | st.integers
 
 
 @example(1, [[(0, 50), (1, 50), (0, 50)], [(0, 0), (1, 0)]])
+@settings(deadline=None)
 @given(st.integers(0, 5), st.lists(CHANGES, max_size=12))
 def test_all_that_is_shown_is_all_there_is_and_only_grows(
     limit: int, steps: list[list[tuple[int, int]]]
@@ -173,6 +174,7 @@ def test_all_that_is_shown_is_all_there_is_and_only_grows(
 ONCE = st.lists(st.tuples(st.integers(16, 23), st.integers(0, 9) | st.integers(50, 99)))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 4), st.lists(ONCE, max_size=12))
 def test_a_place_is_kept_but_for_the_forgotten_and_the_far_outdone(
     limit: int, steps: list[list[tuple[int, int]]]
@@ -190,6 +192,7 @@ def test_a_place_is_kept_but_for_the_forgotten_and_the_far_outdone(
         before = {one: key for one, (key, _) in kernel.segments.items() if key in now}
 
 
+@settings(deadline=None)
 @given(st.lists(CHANGES, max_size=12))
 def test_with_places_for_all_each_key_shows_all_that_it_ever_counted_since_it_appeared(
     steps: list[list[tuple[int, int]]],

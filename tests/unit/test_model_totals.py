@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcpvitals.model.event import Cause
@@ -117,6 +117,7 @@ def test_there_is_no_ratio_of_nothing_and_none_above_1() -> None:
     assert (Totals.empty().ratio, halfway.ratio) == (None, 1.0)
 
 
+@settings(deadline=None)
 @given(COUNTS)
 def test_a_ratio_is_never_outside_0_and_1(counts: dict[str, int]) -> None:
     """Whatever the kernel's counters say at the moment they are read."""
@@ -213,6 +214,7 @@ def test_what_is_not_later_is_refused(later: TotalsSnapshot, earlier: TotalsSnap
         between(later, earlier)
 
 
+@settings(deadline=None)
 @given(GROUPS, GROUPS, st.sets(st.integers(0, 9)))
 def test_intervals_add_up_to_what_there_was(
     first: dict[int, dict[str, int]], more: dict[int, dict[str, int]], gone: set[int]
@@ -253,6 +255,7 @@ def test_what_the_kernel_counted_and_nobody_saw_has_failed_or_is_unattributed(
     assert expected == (print_.failed(made), print_.unattributed(made))
 
 
+@settings(deadline=None)
 @given(COUNTS, st.booleans())
 def test_every_retransmission_has_a_cause_or_failed_or_is_unattributed(
     counts: dict[str, int],

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcpvitals.errors import UsageError
@@ -25,6 +25,7 @@ def test_the_usual_edges_are_powers_of_two_in_microseconds() -> None:
     assert edges_for(USUAL_SECONDS).le == USUAL
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(1e-9, 1e9), min_size=1, max_size=30))
 def test_every_edge_is_just_the_end_of_a_kernel_bucket_in_order_and_once(
     wanted: list[float],
@@ -55,6 +56,7 @@ def test_edges_that_meet_are_one() -> None:
     assert edges_for([0.01, 0.0100001, 0.001]).le == ("0.000991", "0.010239", "+Inf")
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 2**28), max_size=50), st.lists(st.floats(1e-6, 200), min_size=1))
 def test_folding_counts_just_the_samples_up_to_each_edge(
     samples: list[int], wanted: list[float]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST
 
@@ -66,6 +66,7 @@ def test_the_format_is_the_one_that_is_wanted_most(accept: str, content_type: st
     assert chosen.openmetrics == content_type.startswith("application/openmetrics-text")
 
 
+@settings(deadline=None)
 @given(st.text() | st.lists(st.sampled_from([*';,=q.01"', "version", "text/plain"])).map("".join))
 def test_no_header_makes_it_stumble(accept: str) -> None:
     assert choose(accept).content_type.startswith(

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TextIO
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_sink_madeup import distribution, first_print, snapshot, written
 
@@ -106,6 +106,7 @@ def test_asking_for_more_rows_than_fit_gives_them(options: dict[str, int], rows:
     assert text.count("\n10.0.") == rows
 
 
+@settings(deadline=None)
 @given(st.integers(1, 150), st.booleans())
 def test_no_line_is_ever_wider_than_the_terminal(width: int, color: bool) -> None:  # noqa: FBT001
     """Neither long IPv6 addresses, nor wide distributions, nor colours push one over."""
@@ -126,6 +127,7 @@ def test_a_key_that_must_be_cut_keeps_both_ends() -> None:
     ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=1))
 def test_a_sparkline_has_a_block_for_each_slot_with_samples_and_only_there(
     values: list[int],
@@ -150,6 +152,7 @@ def test_two_peaks_within_a_power_of_two_stay_two() -> None:
     assert axis.sparkline(buckets) == "█     █ "
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([1, 2, 4, 8]))
 def test_a_sample_lights_the_columns_of_its_own_slot_only(value: int, cell: int) -> None:
     """With another sample in every other slot, its slot's columns are where they should be."""

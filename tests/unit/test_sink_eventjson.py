@@ -8,7 +8,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_sink_madeup_events import (
     ALL_BYTES,
@@ -156,6 +156,7 @@ def test_times_are_rfc_3339_to_the_microsecond(zone: tzinfo, expected: str) -> N
     assert expected == rfc3339_us(BOOT.astimezone(zone))
 
 
+@settings(deadline=None)
 @given(HOSTILE, st.text(), st.text())
 def test_every_line_stays_one_of_plain_ascii(comm: bytes, netns: str, cgroup: str) -> None:
     """Whatever processes, namespaces and cgroups are called; and decoded it is safe to show."""

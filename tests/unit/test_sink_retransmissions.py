@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_sink_madeup_events import (
     ALL_BYTES,
@@ -144,6 +144,7 @@ def test_losses_are_a_line_of_their_own() -> None:
     assert stream.getvalue() == "lost: events 123, namespaces 4\n"
 
 
+@settings(deadline=None)
 @given(HOSTILE, st.text(max_size=20))
 def test_no_name_can_do_anything_to_the_terminal(comm: bytes, netns: str) -> None:
     """Neither a process's nor a namespace's, and neither moves a column."""

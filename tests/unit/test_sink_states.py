@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_sink_madeup_events import (
     ALL_BYTES,
@@ -113,6 +113,7 @@ def test_losses_are_a_line_of_their_own() -> None:
     assert stream.getvalue() == "lost: events 123\n"
 
 
+@settings(deadline=None)
 @given(HOSTILE, st.booleans())
 def test_no_command_can_do_anything_to_the_terminal(comm: bytes, wide: bool) -> None:  # noqa: FBT001
     """Nor move a column."""

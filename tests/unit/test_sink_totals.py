@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_model_totals import NONE_LOST, delta_print, print_of, snapshot
 
@@ -223,6 +223,7 @@ def test_on_a_narrow_terminal_columns_of_dots_alone_go_first() -> None:
     ]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 150))
 def test_no_row_is_ever_wider_than_the_terminal(width: int) -> None:
     """However long keys and figures are."""
@@ -232,6 +233,7 @@ def test_no_row_is_ever_wider_than_the_terminal(width: int) -> None:
     assert max(map(len, lines[:4])) <= width
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=15), NAMES, NAMES)
 def test_no_name_can_do_anything_to_the_terminal(comm: bytes, netns: str, cgroup: str) -> None:
     """Neither a process's, nor a namespace's, nor a cgroup's."""

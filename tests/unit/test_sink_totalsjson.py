@@ -7,7 +7,7 @@ import json
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_model_totals import delta_print, print_of, snapshot
 
@@ -127,6 +127,7 @@ def test_a_delta_has_the_figures_and_losses_of_its_interval() -> None:
     )
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=15), st.text(), st.text())
 def test_every_line_stays_one_of_plain_ascii(comm: bytes, netns: str, cgroup: str) -> None:
     """Whatever processes, namespaces and cgroups are called; and decoded it is safe to show."""

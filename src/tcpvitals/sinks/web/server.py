@@ -116,6 +116,9 @@ class Server:
             server.close()
             await self._finish()
         finally:
+            # However it ends: who is cancelled still wants to tell a reader that does not read.
+            for connection in self._connections:
+                connection.abort()
             self._listener.close()
             self._app.close()
             loop.set_exception_handler(before)
