@@ -50,6 +50,7 @@ def open_crowd(
                 first_only = unanswered if number == 1 else 0
                 words = [program, cpu, number, share, networks, first_only]
                 generators.append(undo.enter_context(_start(namespace, words)))
+                undo.callback(generators[-1].kill)  # it may be in the middle of a long slice
             _wait_until_ready(generators)
             yield Load(generators)
     except NetlabError as error:

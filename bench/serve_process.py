@@ -78,6 +78,8 @@ def under_traffic(program: Path, cpu: int, rounds: int) -> Traffic:
         for times in in_turn((1, MORE_TRAFFIC), rounds):
             spent_s, found.trips[times] = _window(exporter, load, scraper, times)
             found.spent_s[times].append(spent_s)
+        scraper.get().expect("tcpvitals_connections", 2 * _CONNECTIONS)
+        scraper.get().expect("tcpvitals_groups", _NETWORKS + 1)
     return found
 
 

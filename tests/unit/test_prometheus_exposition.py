@@ -140,6 +140,22 @@ def test_many_scrapers_at_once_have_it_written_once(written: list[bool]) -> None
     assert bodies == bodies[:1] * 8
 
 
+def test_what_is_finished_is_had_without_waiting_as_long_as_it_is_the_newest() -> None:
+    exposition = Exposition(options())
+    assert exposition.finished(CLASSIC, gzip=False, previous=True) is None
+    exposition.show(full())
+    assert exposition.finished(CLASSIC, gzip=False, previous=True) is None
+    rendered = exposition.render(CLASSIC, gzip=False)
+    assert exposition.finished(CLASSIC, gzip=False, previous=False) == rendered
+    assert exposition.finished(CLASSIC, gzip=True, previous=False) is None
+    assert exposition.finished(OPENMETRICS, gzip=False, previous=False) is None
+    exposition.show(full())
+    assert exposition.finished(CLASSIC, gzip=False, previous=False) is None
+    assert exposition.finished(CLASSIC, gzip=False, previous=True) == rendered
+    exposition.show(full())
+    assert exposition.finished(CLASSIC, gzip=False, previous=True) is None
+
+
 def test_nothing_is_written_that_nobody_asks_for(written: list[bool]) -> None:
     exposition = Exposition(options())
     for _ in range(3):

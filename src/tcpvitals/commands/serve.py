@@ -24,6 +24,7 @@ from tcpvitals.commands import serve_options
 from tcpvitals.commands.options import in_namespace
 from tcpvitals.commands.output import escaping_output
 from tcpvitals.errors import PrivilegeError
+from tcpvitals.kernel.libbpf.allocator import give_memory_back
 from tcpvitals.kernel.privileges import capabilities_needed, drop, stay_single
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def main(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
 
 def _run(options: ServeOptions, read: Callable[[], ServeOptions]) -> int:
     stay_single()
+    give_memory_back()
     # Not before the options are known to be good: these bring numpy and a web server with them.
     from tcpvitals.commands.stopping import StopRequest  # noqa: PLC0415
     from tcpvitals.sinks.web.exposure import check_exposure  # noqa: PLC0415

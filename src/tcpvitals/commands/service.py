@@ -97,6 +97,7 @@ class Service:
         self._warming: Warming[tuple[Format, bool]] = Warming()
         self._server = self._serving(listener)
         self._worker = ThreadPoolExecutor(1, "refresh")
+        self._is_refreshing = False
         self._changed = asyncio.Event()
 
     def _exposing(self) -> Exposition:
@@ -161,8 +162,10 @@ class Service:
         loop = asyncio.get_running_loop()
         due_s = time.monotonic()
         while True:
+            self._is_refreshing = True
             await loop.run_in_executor(self._worker, self._refresh)
             await loop.run_in_executor(self._worker, self._warm)
+            self._is_refreshing = False
             due_s = await self._next(due_s)
 
     async def _next(self, before_s: float) -> float:
@@ -213,6 +216,10 @@ class Service:
     async def _render(self, accept: str, compressed: bool) -> tuple[str, bytes]:  # noqa: FBT001 - as the page asks
         loop = asyncio.get_running_loop()
         self._warming.asked((choose(accept), compressed), time.monotonic())
+        # What was written before the refresh that is going on is no older than at its beginning.
+        finished = self._exposition.finished(accept, gzip=compressed, previous=self._is_refreshing)
+        if finished:
+            return finished
         return await loop.run_in_executor(
             self._worker, lambda: self._exposition.render(accept, gzip=compressed)
         )

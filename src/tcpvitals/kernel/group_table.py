@@ -134,7 +134,8 @@ class GroupTable(Generic[_Figures, _Total]):
         self._active_ns = np.zeros(slots, np.int64)
         self._leaving: Slots = np.zeros(0, np.intp)
         self._left_ns = 0
-        self._retired: _Total = self._read(self._leaving).total()
+        self._nothing: _Total = self._read(self._leaving).total()
+        self._retired = self._nothing
         self._give_first_slots()
 
     @property
@@ -147,7 +148,8 @@ class GroupTable(Generic[_Figures, _Total]):
         used = np.setdiff1d(np.flatnonzero(self._groups["in_use"]), self._leaving)
         figures = self._read(used)
         other: _Total = self._read(np.array([self._other])).total()
-        retired = self._retired + self._read(self._leaving).total()
+        leaving = self._read(self._leaving).total() if len(self._leaving) else self._nothing
+        retired = self._retired + leaving
         reading = Reading(self._decode_keys(used, now_ns), figures, other, retired)
         self._note_activity(used, figures, now_ns)
         if len(self._leaving):

@@ -10,6 +10,7 @@ from tcpvitals.kernel.loaded import Loaded
 from tcpvitals.kernel.netns_counters import read_through
 from tcpvitals.kernel.settings import FlowPorts
 from tcpvitals.kernel.totals_counters import read_namespaces
+from tcpvitals.model.key import Field
 from tcpvitals.model.vitals import FlowsSnapshot, VitalsSnapshot
 from tcpvitals.sources.comparing import Comparer
 from tcpvitals.sources.live import boot_time_ns
@@ -59,7 +60,9 @@ class LiveVitals:
             self._loaded.attach_hooks()
             self._comparer.after_attaching()
             self._undo = undo.pop_all()
-        self._owners = OwnerSearch(self._loaded)
+        # Who owns a socket matters only to those who group by it; the search was done once.
+        by_process = Field.PROCESS in request.grouping.fields
+        self._owners = OwnerSearch(self._loaded) if by_process else None
         self.start_ns = boot_time_ns()
 
     def __enter__(self) -> Self:
@@ -85,7 +88,8 @@ class LiveVitals:
             TcpvitalsError: an iterator could not be run.
         """
         began_s = time.monotonic()
-        self._owners.look()
+        if self._owners:
+            self._owners.look()
         reports = self._comparer.compare(self._namespaces, self._skipped)
         now_ns = boot_time_ns()
         reading = self._table.read(now_ns)

@@ -53,6 +53,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Newest:
+    number: int  # from 1
     snapshot: VitalsSnapshot
     unknown: Counts
 
@@ -68,6 +69,7 @@ class Exposition:
         self._options, self._clock = options, clock
         self._settled = Settled()
         self._newest: _Newest | None = None
+        self._finished: dict[tuple[bool, bool], tuple[int, bytes]] = {}
         # What follows belongs to whoever has the lock.
         self._lock = threading.Lock()
         self._edges = options.edges
@@ -83,7 +85,8 @@ class Exposition:
         unknown = without_cause(all_totals(snapshot))
         ids = with_sums(snapshot.table.ids)
         settled = self._settled.settle(ids, unknown, heir=-1)
-        self._newest = _Newest(snapshot, settled)
+        number = self._newest.number + 1 if self._newest else 1
+        self._newest = _Newest(number, snapshot, settled)
 
     def change(self, edges: Edges, flows_shown: int) -> None:
         """Show histograms with other edges, and more flows or fewer, from the next scrape on.
@@ -97,6 +100,7 @@ class Exposition:
             self._edges = edges
             self._flows.allow(flows_shown)
             self._page = None
+            self._finished.clear()
 
     def render(self, accept: str, *, gzip: bool) -> tuple[str, bytes]:
         """Return the content type and the body that an Accept header asks for.
@@ -110,9 +114,22 @@ class Exposition:
             fresh = self._page_of is not self._newest or self._page is None
             page = self._current()
             body = page.body(in_openmetrics=chosen.openmetrics, compressed=gzip)
+            number = self._page_of.number if self._page_of else 0
+            self._finished[chosen.openmetrics, gzip] = (number, body)
             if fresh:
                 self._took_s = self._clock() - began
         return chosen.content_type, body
+
+    def finished(self, accept: str, *, gzip: bool, previous: bool) -> tuple[str, bytes] | None:
+        """Return what `render` has written of the newest snapshot already, without waiting.
+
+        With `previous`, of the one before will do: while the newest is still being written.
+        """
+        chosen = choose(accept)
+        number, body = self._finished.get((chosen.openmetrics, gzip), (0, b""))
+        newest = self._newest.number if self._newest else 0
+        is_new = number > 0 and number >= newest - previous
+        return (chosen.content_type, body) if is_new else None
 
     def collect(self) -> Iterator[Metric]:
         """Return what `render` writes, as objects of prometheus_client."""
