@@ -70,11 +70,12 @@ def _run(options: ServeOptions, read: Callable[[], ServeOptions]) -> int:
 
 
 def _web_config(options: ServeOptions) -> WebConfigFile | None:
+    if not options.web_config_file:
+        return None
     from tcpvitals.commands.service import report  # noqa: PLC0415
     from tcpvitals.sinks.web.reloading import WebConfigFile  # noqa: PLC0415
 
-    file = options.web_config_file
-    return WebConfigFile(Path(file), report) if file else None
+    return WebConfigFile(Path(options.web_config_file), report)
 
 
 def _serve(
