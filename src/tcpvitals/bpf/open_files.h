@@ -71,8 +71,8 @@ static __always_inline void note_file(struct file *file, const struct owner *own
 /* Nobody uses it: it takes the layout of what is printed into the object's BTF. */
 const struct netns_task *netns_task;
 
-/* Prints every namespace that a process is in, and that process: user space need not be permitted to
- * look at either. */
+/* Prints every namespace that a process is in, and that process: user space need not be permitted
+ * to look at either. */
 SEC("iter/task")
 int visit_namespaces(struct bpf_iter__task *ctx)
 {

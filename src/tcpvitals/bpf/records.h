@@ -162,8 +162,8 @@ struct retrans_counters {
 	__u64 attempts_put_off;     /* not counted by the kernel: still in this host's queue */
 	__u64 timeouts_last;        /* connections given up at a timeout */
 	__u64 timeouts_closed_window;
-	__u64 timeouts_synack;  /* SYN-ACKs sent again by the timer, and not because of another SYN
-	                         */
+	__u64 timeouts_synack; /* SYN-ACKs sent again by the timer, and not because of another SYN
+	                        */
 	__u64 connections_opened;
 	__u64 connections_closed; /* of the opened ones, and of those older than we are */
 	__u64 connections_failed; /* attempts that came to nothing */
@@ -172,7 +172,7 @@ struct retrans_counters {
 
 /* Which ports tell flows apart. */
 enum flow_ports {
-	FLOWS_OFF = 0, /* flows are not counted */
+	FLOWS_OFF = 0,     /* flows are not counted */
 	FLOWS_BOUNDED = 1, /* the service's; the ephemeral side's is 0 */
 	FLOWS_FULL = 2,
 };
