@@ -257,3 +257,16 @@ def test_what_the_verifier_refuses_is_told_in_its_own_words_and_its_log_is_kept(
     assert line.startswith("the kernel refused program rtt_")
     assert line.endswith(f": R9 !read_ok (whole log: {log})")
     assert "processed " in log.read_text()
+
+
+def test_too_few_descriptors_are_told_with_the_limit_to_raise() -> None:
+    """Where libbpf cannot create the map of constants it goes on, and a program is refused."""
+    limits = (24, 26, 28, 30, 32)
+    ended = [
+        run("prlimit", f"--nofile={files}", *PROGRAM, "retrans", "-c", "-d", "0.1")
+        for files in limits
+    ]
+    told = [complaint(done) for done in ended if done.returncode == 17]
+    assert len(told) >= len(limits) - 1
+    remedy = "Too many open files; raise the limit of open files (ulimit -n)"
+    assert all(line.endswith(remedy) for line in told)
