@@ -14,8 +14,8 @@ from tcpvitals.errors import TcpvitalsError
 from tcpvitals.kernel.libbpf import Object, attach_tracing
 from tcpvitals.kernel.plan import Attach, make_plan
 from tcpvitals.kernel.probe import collect_facts
-from tcpvitals.kernel.settings import FlowPorts, Request, Telling
-from tcpvitals.model.key import Grouping
+from tcpvitals.kernel.settings import Request, Telling
+from tcpvitals.model.key import FlowPorts, Grouping
 from tcpvitals.model.measurement import Measurement, Sample, Unit
 from tcpvitals.model.selection import Selection
 from tcpvitals.sources.live import LiveRtt

@@ -18,8 +18,8 @@ from programs import serve_request
 from tcpvitals.kernel.libbpf import Object
 from tcpvitals.kernel.plan import make_plan
 from tcpvitals.kernel.probe import collect_facts
-from tcpvitals.kernel.settings import FlowPorts, Request, Telling
-from tcpvitals.model.key import Grouping
+from tcpvitals.kernel.settings import Request, Telling
+from tcpvitals.model.key import FlowPorts, Grouping
 from tcpvitals.model.selection import Selection
 from tcpvitals.netlab.errors import NetlabError
 from tcpvitals.netlab.impairment import Impairment

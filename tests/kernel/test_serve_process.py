@@ -39,7 +39,7 @@ def test_of_many_started_at_once_one_runs_and_the_others_name_the_port() -> None
     port = free_port()
     with ExitStack() as stack:
         many = [
-            stack.enter_context(exporter(*OPTIONS, port=port)) for _ in range(5 if IN_VM else 20)
+            stack.enter_context(exporter(*OPTIONS, port=port)) for _ in range(5 if IN_VM else 50)
         ]
         alive = wait_for_the_last(many)
         alive.wait_until_ready()

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from tcpvitals.commands.main import Parser
 from tcpvitals.commands.reloading import CHANGEABLE, FIXED, FIXED_FILTERS, Reload, changes
-from tcpvitals.commands.serve_options import SeedLabels, ServeOptions, parse
+from tcpvitals.commands.serve_options import ServeOptions, parse
 from tcpvitals.errors import UsageError
 from tcpvitals.kernel.users import User
-from tcpvitals.model.key import Field, Grouping, Prefix
+from tcpvitals.model.key import Field, FlowPorts, Grouping, Prefix
 from tcpvitals.model.selection import Selection
 
 DEFAULTS = ServeOptions(
@@ -37,7 +37,7 @@ DEFAULTS = ServeOptions(
     idle_s=60.0,
     refresh_s=5.0,
     buckets=(),
-    seed_labels=SeedLabels.BOUNDED,
+    seed_labels=FlowPorts.BOUNDED,
     seed_series=500,
     attach=None,
     user=None,
@@ -95,8 +95,8 @@ def test_without_options_it_is_what_the_manual_says() -> None:
         (["--refresh", "3600"], "refresh_s", 3600.0),
         (["--buckets", "0.001, 0.01,1"], "buckets", (0.001, 0.01, 1.0)),
         (["--buckets", "1e-6,100"], "buckets", (1e-6, 100.0)),
-        (["--seed-labels", "full"], "seed_labels", SeedLabels.FULL),
-        (["--seed-labels=off"], "seed_labels", SeedLabels.OFF),
+        (["--seed-labels", "full"], "seed_labels", FlowPorts.FULL),
+        (["--seed-labels=off"], "seed_labels", FlowPorts.OFF),
         (["--seed-series", "100000"], "seed_series", 100_000),
         (["--attach", "tp_btf"], "attach", "tp_btf"),
         (["--user", ROOT.pw_name], "user", User(0, ROOT.pw_gid)),
@@ -229,7 +229,7 @@ def test_what_programs_do_not_depend_on_is_changed(name: str, value: object, opt
         ("grouping", Grouping(), "--by"),
         ("netns", "blue", "--netns"),
         ("max_groups", 9, "--max-groups"),
-        ("seed_labels", SeedLabels.OFF, "--seed-labels"),
+        ("seed_labels", FlowPorts.OFF, "--seed-labels"),
         ("attach", "fentry", "--attach"),
         ("user", User(7, 7), "--user"),
         ("bpf_stats", True, "--bpf-stats"),

@@ -26,6 +26,7 @@ from tcpvitals.commands.output import escaping_output
 from tcpvitals.errors import PrivilegeError
 from tcpvitals.kernel.libbpf.allocator import give_memory_back
 from tcpvitals.kernel.privileges import capabilities_needed, drop, stay_single
+from tcpvitals.model.key import FlowPorts
 
 if TYPE_CHECKING:
     import argparse
@@ -118,10 +119,10 @@ def _time_programs() -> int:
 
 
 def _request(options: ServeOptions) -> Request:
-    from tcpvitals.kernel.settings import FlowPorts, Request  # noqa: PLC0415
+    from tcpvitals.kernel.settings import Request  # noqa: PLC0415
     from tcpvitals.model.measurement import Measurement  # noqa: PLC0415
 
-    flows = FlowPorts(options.seed_labels)
+    flows = options.seed_labels
     return Request(
         options.grouping,
         in_namespace(options.selection, options.netns),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +18,7 @@ from tcpvitals.commands.options import (
     whole,
 )
 from tcpvitals.kernel.users import User, find_user
-from tcpvitals.model.key import Grouping
+from tcpvitals.model.key import FlowPorts, Grouping
 from tcpvitals.model.printable import printable
 
 if TYPE_CHECKING:
@@ -35,14 +34,6 @@ _MOST_BUCKETS: Final = 100
 _FIRST_EDGE_S, _LAST_EDGE_S = 1e-6, 100
 _LEAST_REFRESH_S, _MOST_REFRESH_S = 0.1, 3600
 _HOST: Final = re.compile(r"[A-Za-z0-9._-]{1,253}")
-
-
-class SeedLabels(StrEnum):
-    """How the labels of tcp_retransmissions_total are filled in."""
-
-    BOUNDED = "bounded"
-    FULL = "full"
-    OFF = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +55,7 @@ class ServeOptions:
     idle_s: float
     refresh_s: float
     buckets: tuple[float, ...]
-    seed_labels: SeedLabels
+    seed_labels: FlowPorts
     seed_series: int
     attach: str | None
     user: User | None
@@ -94,7 +85,7 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> ServeOpt
         idle_s=given.idle,
         refresh_s=given.refresh,
         buckets=given.buckets,
-        seed_labels=SeedLabels(given.seed_labels),
+        seed_labels=FlowPorts(given.seed_labels),
         seed_series=given.seed_series,
         attach=given.attach,
         user=given.user,
@@ -171,8 +162,8 @@ def _add_seed(parser: argparse.ArgumentParser) -> None:
     seed = parser.add_argument_group("tcp_retransmissions_total, for each pair of addresses")
     seed.add_argument(
         "--seed-labels",
-        choices=[labels.value for labels in SeedLabels],
-        default=SeedLabels.BOUNDED.value,
+        choices=[labels.value for labels in FlowPorts],
+        default=FlowPorts.BOUNDED.value,
         help="bounded: the ephemeral side's port is 0 (default); full: both ports; off: without it",
     )
     seed.add_argument(

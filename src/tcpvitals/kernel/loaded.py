@@ -23,10 +23,11 @@ from tcpvitals.kernel.btf import Layouts
 from tcpvitals.kernel.group_table import GroupTable, TableMaps
 from tcpvitals.kernel.plan import NO_GROUPS, Attach
 from tcpvitals.kernel.rtt_counters import RttCounters, Shape
-from tcpvitals.kernel.settings import FlowPorts, Telling, encode
+from tcpvitals.kernel.settings import Telling, encode
 from tcpvitals.kernel.totals_counters import TotalsCounters
 from tcpvitals.kernel.verifier_log import first_meaningful_line
 from tcpvitals.kernel.vitals_counters import FlowCounters, VitalsCounters
+from tcpvitals.model.key import FlowPorts
 from tcpvitals.model.vitals import ENDS, SAMPLES, ProgramRuns
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tcpvitals.model.key import Field
+from tcpvitals.model.key import Field, FlowPorts
 from tcpvitals.model.measurement import Measurement, Sample
 
 if TYPE_CHECKING:
@@ -34,14 +34,6 @@ class Telling(StrEnum):
 
     RETRANSMISSIONS = "retransmissions"
     STATES = "states"
-
-
-class FlowPorts(StrEnum):
-    """Which ports tell the flows apart whose retransmissions are counted one by one."""
-
-    OFF = "off"
-    BOUNDED = "bounded"
-    FULL = "full"
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,17 @@ class Field(StrEnum):
 ADDRESS_FIELDS = (Field.LADDR, Field.RADDR)
 
 
+class FlowPorts(StrEnum):
+    """Which ports tell the flows apart whose retransmissions are counted one by one.
+
+    Bounded: a client's own port and a server's peers' are not told.
+    """
+
+    OFF = "off"
+    BOUNDED = "bounded"
+    FULL = "full"
+
+
 class Role(StrEnum):
     """Which end of a connection this host is."""
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from tcpvitals.kernel.loaded import Loaded
 from tcpvitals.kernel.netns_counters import read_through
-from tcpvitals.kernel.settings import FlowPorts
 from tcpvitals.kernel.totals_counters import read_namespaces
-from tcpvitals.model.key import Field
+from tcpvitals.model.key import Field, FlowPorts
 from tcpvitals.model.vitals import FlowsSnapshot, VitalsSnapshot
 from tcpvitals.sources.comparing import Comparer
 from tcpvitals.sources.live import boot_time_ns
