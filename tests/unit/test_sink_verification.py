@@ -70,10 +70,10 @@ LINES = """\
 """
 
 
-def text(*reports: NamespaceReport, timestamp: bool = False) -> str:
+def text(*reports: NamespaceReport) -> str:
     """Return what the console is told."""
     stream = io.StringIO()
-    VerificationConsoleSink(stream=stream, timestamp=timestamp).show(reports, NOON, NAMES)
+    VerificationConsoleSink(stream=stream).show(reports, NOON, NAMES)
     return stream.getvalue()
 
 
@@ -86,10 +86,6 @@ def lines(*reports: NamespaceReport) -> list[str]:
 
 def test_a_block_has_each_counter_and_what_explains_its_difference() -> None:
     assert text(*REPORTS) == TEXT
-
-
-def test_the_time_of_day_stands_above_all_blocks() -> None:
-    assert text(*REPORTS, timestamp=True) == "12:34:56\n" + TEXT
 
 
 def test_when_nothing_was_counted_anywhere_it_says_so() -> None:

@@ -24,16 +24,14 @@ NOTHING = "Neither we nor the kernel counted anything in any network namespace\n
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerificationConsoleSink:
-    """Writes a block for each namespace, a row for each counter; `timestamp` adds the time."""
+    """Writes a block for each namespace, a row for each counter."""
 
     stream: TextIO
-    timestamp: bool = False
 
-    def show(self, reports: Sequence[NamespaceReport], wall_time: datetime, names: Names) -> None:
-        """Write one print, with a blank line after each block."""
-        clock = f"{wall_time:%H:%M:%S}\n" if self.timestamp else ""
+    def show(self, reports: Sequence[NamespaceReport], _wall_time: datetime, names: Names) -> None:
+        """Write one print, with a blank line after each block; the totals above have the time."""
         blocks = "".join(_block(report, names) for report in reports if report.active)
-        self.stream.write(clock + (blocks or NOTHING))
+        self.stream.write(blocks or NOTHING)
         self.stream.flush()
 
 
