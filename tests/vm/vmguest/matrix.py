@@ -89,7 +89,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     add("kernel", nargs="*", help=f"by default {' '.join(KERNELS)}")
     add("-j", "--jobs", type=int, default=2, metavar="N", help="guests at a time (2)")
     add("-k", dest="keyword", metavar="EXPRESSION", help="only tests that match, as for pytest")
-    add("--timeout", type=float, default=1800, metavar="SECONDS", help="for each kernel (1800)")
+    add("--timeout", type=float, default=3600, metavar="SECONDS", help="for each kernel (3600)")
     add("--python", default=_python(), metavar="FILE", help="with pytest and tcpvitals in it")
     arguments = parser.parse_intermixed_args(words[:split])
     arguments.kernel = arguments.kernel or [*KERNELS]
