@@ -131,13 +131,13 @@ def _ours(facts: HostFacts, by: str, sample: Sample, *, everything: bool = False
     request = Request(
         Grouping.parse(by),
         Selection(),
-        _GROUPS if by else 1,
+        _GROUPS,
         Measurement(sample, Unit.US),
         totals=everything,
         namespaces=everything,
         telling=frozenset(Telling) if everything else frozenset(),
     )
-    with LiveRtt(request, make_plan(facts, Attach.TP_BTF, request.max_groups), IDLE_S):
+    with LiveRtt(request, make_plan(facts, Attach.TP_BTF, request.groups), IDLE_S):
         yield
 
 
@@ -145,7 +145,7 @@ def _ours(facts: HostFacts, by: str, sample: Sample, *, everything: bool = False
 def _serving(facts: HostFacts) -> Iterator[None]:
     """Attach what `serve` does by default, but on that hook."""
     request = serve_request()
-    plan = make_plan(facts, Attach.TP_BTF, request.max_groups, following=True)
+    plan = make_plan(facts, Attach.TP_BTF, request.groups, following=True)
     with LiveVitals(request, plan, IDLE_S):
         yield
 
@@ -172,4 +172,4 @@ def serve_plan(request: Request) -> Plan:
     Raises:
         TcpvitalsError: it cannot be done here.
     """
-    return make_plan(collect_facts(), None, request.max_groups, following=True)
+    return make_plan(collect_facts(), None, request.groups, following=True)

@@ -105,7 +105,7 @@ def rare_costs(built: Built, rounds: int, names: Collection[str]) -> list[Cost]:
 def _requests() -> dict[str, Request]:
     everything = frozenset({Telling.RETRANSMISSIONS, Telling.STATES})
     return {
-        EVENTS: Request(Grouping(), Selection(), 1, telling=everything),
+        EVENTS: Request(Grouping(), Selection(), telling=everything),
         TOTALS: Request(Grouping.parse("raddr"), Selection(), _GROUPS, totals=True),
         FLOWS: Request(
             Grouping.parse("raddr"),
@@ -122,7 +122,7 @@ def _requests() -> dict[str, Request]:
 @contextmanager
 def _attached(built: Built, request: Request) -> Iterator[dict[str, list[int]]]:
     """Attach everything; the programs by name, as file descriptors."""
-    plan = make_plan(collect_facts(), None, request.max_groups, rtt=False)
+    plan = make_plan(collect_facts(), None, request.groups, rtt=False)
     with Object(built.classic, "classic") as classic, ExitStack() as undo:
         classic.load()
         for program in classic.programs.values():

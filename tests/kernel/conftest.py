@@ -104,10 +104,10 @@ def open_rtt(facts: HostFacts, any_attach: Attach) -> Iterator[Callable[..., Liv
             request = Request(
                 Grouping.parse(by),
                 selection or Selection(),
-                max_groups if by else 1,
+                max_groups,
                 Measurement(sample, unit),
             )
-            plan = make_plan(facts, attach or any_attach, request.max_groups)
+            plan = make_plan(facts, attach or any_attach, request.groups)
             return stack.enter_context(LiveRtt(request, plan, idle_s))
 
         yield start
@@ -131,13 +131,13 @@ def open_sockets(facts: HostFacts) -> Iterator[Callable[..., LiveSockets]]:
             request = Request(
                 Grouping.parse(by),
                 selection or Selection(),
-                max_groups if by else 1,
+                max_groups,
                 totals=totals,
                 namespaces=namespaces,
                 telling=frozenset({telling} if telling else ()),
                 ring_bytes=ring_bytes,
             )
-            plan = make_plan(facts, None, request.max_groups, rtt=False)
+            plan = make_plan(facts, None, request.groups, rtt=False)
             return stack.enter_context(LiveSockets(request, plan, idle_s=600))
 
         yield start

@@ -99,4 +99,4 @@ def test_a_synchronisation_is_judged_with_all_sockets_used() -> None:
 def test_what_is_measured_is_what_serve_asks_for_by_default() -> None:
     request = serve_request()
     assert request.grouping == Grouping.parse("role,service,raddr/24/48,netns")
-    assert (request.max_groups, request.flows_limit, request.vitals) == (200, 8000, True)
+    assert (request.groups, request.flows_limit, request.vitals) == (200, 8000, True)

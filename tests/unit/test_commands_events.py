@@ -262,7 +262,7 @@ def test_a_command_asks_for_its_own_events_and_counts_nothing(command: str, told
     assert (request.totals, request.namespaces) == (False, False)
     assert request.telling == frozenset({told})
     assert (request.selection, request.ring_bytes) == (Selection(lports=(22,)), 65536)
-    assert (request.grouping, request.max_groups, request.measurement) == (Grouping(), 1, None)
+    assert (request.grouping, request.groups, request.measurement) == (Grouping(), 1, None)
     assert (opened.plan.attach, opened.plan.slots) == (None, 3)
 
 

@@ -244,13 +244,13 @@ def test_counting_asks_for_the_totals_of_each_flow_and_for_no_events() -> None:
 
 def test_the_whole_host_is_one_group_whatever_the_limit() -> None:
     opened = asked("--by", "", "--max-groups", "500")
-    assert (opened.request.grouping, opened.request.max_groups) == (Grouping(), 1)
+    assert (opened.request.grouping, opened.request.groups) == (Grouping(), 1)
     assert opened.plan.slots == 3
 
 
 def test_groups_are_as_many_as_the_limit_allows() -> None:
     opened = asked("-c", "--max-groups", "500", "--idle", "5")
-    assert (opened.request.max_groups, opened.plan.slots, opened.idle_s) == (500, 502, 5.0)
+    assert (opened.request.groups, opened.plan.slots, opened.idle_s) == (500, 502, 5.0)
     assert opened.plan.attach is None
 
 

@@ -110,12 +110,12 @@ def test_a_second_signal_does_not_wait_for_the_last_print(source: type[MadeUpRtt
 
 
 def test_the_whole_host_is_one_group_whatever_the_limit() -> None:
-    assert asked("--max-groups", "500").request.max_groups == 1
+    assert asked("--max-groups", "500").request.groups == 1
 
 
 def test_groups_are_as_many_as_the_limit_allows() -> None:
     opened = asked("--by", "netns", "--max-groups", "500", "--idle", "5")
-    assert (opened.request.max_groups, opened.plan.slots, opened.idle_s) == (500, 502, 5.0)
+    assert (opened.request.groups, opened.plan.slots, opened.idle_s) == (500, 502, 5.0)
 
 
 @pytest.mark.parametrize("attach", Attach)

@@ -49,7 +49,7 @@ def _run(options: RetransOptions, stream: TextIO) -> int:
 
     stop = StopRequest()
     request = _request(options)
-    plan = make_plan(collect_facts(), None, request.max_groups, rtt=False)
+    plan = make_plan(collect_facts(), None, request.groups, rtt=False)
     verifier = Verifier(stream, json=options.json, shows_errors=plan.shows_errors)
     if options.verify:
         verifier.before_attaching()
@@ -72,7 +72,7 @@ def _request(options: RetransOptions) -> Request:
     return Request(
         grouping=grouping or Grouping(),
         selection=options.selection,
-        max_groups=options.max_groups if grouping and grouping.fields else 1,
+        max_groups=options.max_groups,
         totals=grouping is not None,
         namespaces=options.verify,
         telling=frozenset({Telling.RETRANSMISSIONS} if grouping is None else ()),

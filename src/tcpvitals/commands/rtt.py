@@ -51,10 +51,9 @@ def _run(options: RttOptions, stream: TextIO) -> int:
     from tcpvitals.sources.live import LiveRtt  # noqa: PLC0415
 
     stop = StopRequest()
-    groups = options.max_groups if options.grouping.fields else 1
-    request = Request(options.grouping, options.selection, groups, options.measurement)
+    request = Request(options.grouping, options.selection, options.max_groups, options.measurement)
     wanted = Attach(options.attach) if options.attach else None
-    plan = make_plan(collect_facts(), wanted, request.max_groups, following=request.needs_owner)
+    plan = make_plan(collect_facts(), wanted, request.groups, following=request.needs_owner)
     sink = _make_sink(options, stream)
     with LiveRtt(request, plan, options.idle_s) as live:
         _announce(options, plan.attach or "", stream)

@@ -94,7 +94,7 @@ def _serve(
 
     request = _request(options)
     wanted = Attach(options.attach) if options.attach else None
-    plan = make_plan(collect_facts(), wanted, request.max_groups, following=True)
+    plan = make_plan(collect_facts(), wanted, request.groups, following=True)
     host_netns = netns.of_host()
     with ExitStack() as undo:
         live = undo.enter_context(LiveVitals(request, plan, options.idle_s))
@@ -126,7 +126,7 @@ def _request(options: ServeOptions) -> Request:
     return Request(
         options.grouping,
         in_namespace(options.selection, options.netns),
-        options.max_groups if options.grouping.fields else 1,
+        options.max_groups,
         Measurement(),
         totals=True,
         namespaces=True,

@@ -50,11 +50,10 @@ def _run(options: StatesOptions, stream: TextIO) -> int:
     request = Request(
         Grouping(),
         options.selection,
-        max_groups=1,
         telling=frozenset({Telling.STATES}),
         ring_bytes=options.ring_bytes,
     )
-    plan = make_plan(collect_facts(), None, request.max_groups, rtt=False)
+    plan = make_plan(collect_facts(), None, request.groups, rtt=False)
     wall = wall_clock()
     sink = (
         EventJsonSink(stream=stream, wall=wall)

@@ -26,12 +26,11 @@ if TYPE_CHECKING:
 
     from tcpvitals.kernel.btf import Layouts
     from tcpvitals.kernel.libbpf import Map
+    from tcpvitals.model.histogram import Counts, Flags
     from tcpvitals.model.key import Grouping, GroupKey
 
 Records: TypeAlias = np.ndarray[tuple[int], np.dtype[np.void]]
 Slots: TypeAlias = npt.NDArray[np.intp]
-Counts: TypeAlias = npt.NDArray[np.uint64]
-Flags: TypeAlias = npt.NDArray[np.bool_]
 
 _ALL_ONES: Final = 0xFFFF_FFFF
 # Slots are taken back when fewer than an eighth are free, until a quarter is.

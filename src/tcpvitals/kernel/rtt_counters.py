@@ -12,8 +12,9 @@ from tcpvitals.model.rtt import Counters, believable
 
 if TYPE_CHECKING:
     from tcpvitals.kernel.btf import Layouts
-    from tcpvitals.kernel.group_table import Counts, Records, Slots
+    from tcpvitals.kernel.group_table import Records, Slots
     from tcpvitals.kernel.libbpf import Map
+    from tcpvitals.model.histogram import Counts
     from tcpvitals.model.measurement import Unit
 
 _ALL_ONES: Final = 0xFFFF_FFFF

@@ -40,6 +40,7 @@ class Telling(StrEnum):
 class Request:
     """What to measure, of which connections, grouped how, and in how many groups at most.
 
+    Without anything to group by there is one group, whatever `max_groups` says.
     `measurement` asks for a histogram of RTT, `totals` for what each group sent and sent again,
     `namespaces` for the same of each network namespace, filters or not, and `telling` for events,
     with a ring of `ring_bytes` (a power of two) to hold them until they are read.  `vitals` asks,
@@ -49,7 +50,7 @@ class Request:
 
     grouping: Grouping
     selection: Selection
-    max_groups: int
+    max_groups: int = 1
     measurement: Measurement | None = None
     totals: bool = False
     namespaces: bool = False
@@ -58,6 +59,11 @@ class Request:
     vitals: bool = False
     flows: FlowPorts = FlowPorts.OFF
     flows_limit: int = 0
+
+    @property
+    def groups(self) -> int:
+        """How many groups there may be."""
+        return self.max_groups if self.grouping.fields else 1
 
     @property
     def needs_role(self) -> bool:

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tcpvitals.kernel.btf import Layouts
-    from tcpvitals.kernel.group_table import Counts, Records, Slots
+    from tcpvitals.kernel.group_table import Records, Slots
     from tcpvitals.kernel.libbpf import Map
     from tcpvitals.model.event import Cause
+    from tcpvitals.model.histogram import Counts
 
 
 class CauseNumbers:

@@ -14,9 +14,10 @@ from tcpvitals.model.vitals import SAMPLES, FlowsTable, VitalsTable
 
 if TYPE_CHECKING:
     from tcpvitals.kernel.btf import Layouts
-    from tcpvitals.kernel.group_table import Counts, Slots
+    from tcpvitals.kernel.group_table import Slots
     from tcpvitals.kernel.libbpf import Map
     from tcpvitals.kernel.rtt_counters import Shape
+    from tcpvitals.model.histogram import Counts
 
 _U64 = np.dtype([("count", np.uint64)])
 

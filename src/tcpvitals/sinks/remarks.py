@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,3 +23,11 @@ def lost_line(losses: Mapping[str, int]) -> str:
     """Say what was lost, by reason; empty if nothing was."""
     reasons = [f"{reason} {count}" for reason, count in losses.items() if count]
     return f"lost: {', '.join(reasons)}" if reasons else ""
+
+
+def write_lost(stream: TextIO, losses: Mapping[str, int]) -> None:
+    """Write `lost_line` as a line of its own among events, at once; nothing if nothing was."""
+    line = lost_line(losses)
+    if line:
+        stream.write(f"{line}\n")
+        stream.flush()

@@ -14,7 +14,7 @@ from tcpvitals.model.names import UNKNOWN
 from tcpvitals.model.printable import printable
 from tcpvitals.sinks.cells import clock, command, endpoint, error_name, process_id, shortened
 from tcpvitals.sinks.figures import human
-from tcpvitals.sinks.remarks import lost_line
+from tcpvitals.sinks.remarks import write_lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -78,9 +78,7 @@ class RetransmissionsSink:
 
     def lost(self, counts: Mapping[str, int], _now_ns: int) -> None:
         """Write one line: events were lost, of each kind so many."""
-        line = lost_line(counts)
-        self.stream.write(f"{line}\n" if line else "")
-        self.stream.flush()
+        write_lost(self.stream, counts)
 
     def _header(self, events: list[Retransmission], names: Names) -> str:
         """Return the header if it is due: at first, and when it changes."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from tcpvitals.model.event import StateChange, state_name
 from tcpvitals.model.names import UNKNOWN
 from tcpvitals.sinks.cells import address_text, clock, command, process_id
-from tcpvitals.sinks.remarks import lost_line
+from tcpvitals.sinks.remarks import write_lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -67,9 +67,7 @@ class StatesSink:
 
     def lost(self, counts: Mapping[str, int], _now_ns: int) -> None:
         """Write one line: events were lost, of each kind so many."""
-        line = lost_line(counts)
-        self.stream.write(f"{line}\n" if line else "")
-        self.stream.flush()
+        write_lost(self.stream, counts)
 
     def _header(self) -> str:
         if self._so_far.headed:
