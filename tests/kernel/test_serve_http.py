@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import http.client
-import shutil
 import signal
 import socket
 import ssl
@@ -218,8 +217,6 @@ def certify(folder: Path) -> Path:
 @pytest.fixture
 def protected(tmp_path: Path) -> Iterator[Protected]:
     """Return one with TLS and a user, on an address that others could reach."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl")
     certificate, web, port = certify(tmp_path), tmp_path / "web.yml", free_port()
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(5)).decode()
     web.write_text(
@@ -234,8 +231,6 @@ def protected(tmp_path: Path) -> Iterator[Protected]:
 
 
 def test_curl_is_let_in_with_the_password_over_tls_and_not_otherwise(protected: Protected) -> None:
-    if shutil.which("curl") is None:
-        pytest.skip("no curl")
     port = protected.exporter.port
     trust = ("--cacert", str(protected.certificate))
     right = ("--user", f"scraper:{PASSWORD}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import resource
 from dataclasses import replace
 from pathlib import Path
@@ -223,6 +224,33 @@ def test_locked_memory_limits_maps_until_5_11_unless_we_may_raise_it(
         assert "ulimit -l unlimited" in fact.remedy
 
 
+@pytest.mark.parametrize(("allowed", "answer"), [(131, Answer.YES), (130, Answer.NO)])
+def test_what_is_open_already_takes_from_what_may_be_opened(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, allowed: int, answer: Answer
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (allowed, 4096))
+    for number in range(3):
+        (tmp_path / str(number)).touch()
+    fact = host.open_files_fact(tmp_path)
+    assert (fact.answer, fact.seen) == (answer, f"{allowed - 3} may be opened")
+    assert "ulimit -n 1024" in fact.remedy
+
+
+def test_where_not_even_the_list_can_be_opened_no_file_is_left(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refuse(_path: Path) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    fact = host.open_files_fact(tmp_path)
+    assert (fact.answer, fact.seen) == (Answer.NO, "0 may be opened")
+
+
+def test_without_proc_nobody_can_tell_how_many_files_are_open(tmp_path: Path) -> None:
+    assert host.open_files_fact(tmp_path / "nowhere").answer is Answer.UNKNOWN
+
+
 @pytest.mark.parametrize(
     ("listed", "cpus"), [("0\n", 1), ("0-1\n", 2), ("0-3,8\n", 9), ("0-3,8-11\n", 12), ("0,2,4", 5)]
 )
@@ -248,5 +276,6 @@ def test_reading_answers_every_question_that_needs_no_loading(paths: host.Paths)
         Question.PRIVILEGES: Answer.NO,
         Question.LOCKDOWN: Answer.UNKNOWN,
         Question.MEMLOCK: Answer.YES,
+        Question.OPEN_FILES: Answer.YES,
         Question.GUARD: Answer.YES,
     }

@@ -261,7 +261,6 @@ def test_who_does_not_read_over_tls_goes_at_the_deadline(folder: Path) -> None:
         assert until(lambda: server.connections() == 0)
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl")
 def test_curl_gets_in_with_its_certificate_and_password_and_not_without(folder: Path) -> None:
     users = f"basic_auth_users:\n  alice: {SESAME}\n"
     with serving(web_config=web_config(folder, f"{VERIFIED}{users}")) as server:

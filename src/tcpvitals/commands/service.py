@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import signal
 import sys
 import time
@@ -24,6 +23,7 @@ from tcpvitals.commands.reloading import changes
 from tcpvitals.commands.wall import wall_clock
 from tcpvitals.commands.warming import Warming
 from tcpvitals.errors import TcpvitalsError
+from tcpvitals.kernel.host import Paths, files_left
 from tcpvitals.model.health import Health
 from tcpvitals.model.printable import printable
 from tcpvitals.sinks.prometheus import Exposition, Options, edges_for
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from tcpvitals.sources.vitals import LiveVitals
 
 
-_DESCRIPTORS: Final = Path("/proc/self/fd")
 # For refreshes, certificates, and connections that were accepted and have yet to be let in.
 _SPARE_FILES: Final = 48
 
@@ -66,8 +65,7 @@ def _once(loop: asyncio.AbstractEventLoop, fd: int, then: Callable[[], None]) ->
 
 def _room() -> int:
     """How many connections there may be without using up the files that a refresh has to open."""
-    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    left = most - sum(1 for _ in _DESCRIPTORS.iterdir()) - _SPARE_FILES
+    left = files_left(Paths().open_files) - _SPARE_FILES
     return max(1, min(left, Limits().connections))
 
 

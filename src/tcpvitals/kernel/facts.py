@@ -26,6 +26,7 @@ class Question(StrEnum):
     PRIVILEGES = "CAP_BPF and CAP_PERFMON"
     LOCKDOWN = "not locked down against tracing"
     MEMLOCK = "enough memory for maps"
+    OPEN_FILES = "room for 128 more open files"
     FENTRY = "hook fentry/tcp_rcv_established"
     TP_BTF = "hook tp_btf/tcp_probe"
     SET_STATE = "hook tp_btf/inet_sock_set_state"

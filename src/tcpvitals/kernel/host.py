@@ -5,6 +5,7 @@ Reads files and asks libbpf its version; loads nothing (that is `probe`), decide
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import resource
@@ -25,6 +26,9 @@ PREEMPTIBLE_SINCE: Final = (7, 0)
 # Map memory counted against RLIMIT_MEMLOCK until 5.11 moved it to memory cgroups.
 MEMLOCK_UNTIL: Final = (5, 11)
 _MEMLOCK_ENOUGH: Final = 256 << 20
+# `serve` opens some 60 at most before it answers.  libbpf, short of them, tries something else and
+# tells how that failed.
+_OPEN_FILES_ENOUGH: Final = 128
 
 # linux/capability.h
 _CAP_SYS_ADMIN: Final = 21
@@ -40,6 +44,7 @@ class Paths:
     lockdown: Path = Path("/sys/kernel/security/lockdown")
     status: Path = Path("/proc/self/status")
     uid_map: Path = Path("/proc/self/uid_map")
+    open_files: Path = Path("/proc/self/fd")
     possible_cpus: Path = Path("/sys/devices/system/cpu/possible")
 
 
@@ -138,6 +143,32 @@ def _raise_memlock() -> bool:
     return True
 
 
+def open_files_fact(path: Path) -> Fact:
+    """Each map, program and link is one."""
+    remedy = "ulimit -n 1024, or LimitNOFILE=1024 in systemd"
+    try:
+        left = files_left(path)
+    except OSError as error:
+        return Fact(Answer.UNKNOWN, f"{path}: {error.strerror}", remedy)
+    answer = Answer.YES if left >= _OPEN_FILES_ENOUGH else Answer.NO
+    return Fact(answer, f"{left} may be opened", remedy)
+
+
+def files_left(path: Path) -> int:
+    """How many more files this process may open, where its own are listed.
+
+    Raises:
+        OSError: nobody can tell.
+    """
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        return max(0, allowed - sum(1 for _ in path.iterdir()))
+    except OSError as error:
+        if error.errno != errno.EMFILE:
+            raise
+        return 0
+
+
 def libbpf_fact() -> Fact:
     """The library comes from the distribution."""
     try:
@@ -166,5 +197,6 @@ def readable_facts(release: str, paths: Paths) -> dict[Question, Fact]:
         Question.PRIVILEGES: privileges_fact(paths),
         Question.LOCKDOWN: lockdown_fact(paths.lockdown),
         Question.MEMLOCK: memlock_fact(release),
+        Question.OPEN_FILES: open_files_fact(paths.open_files),
         Question.GUARD: guard_fact(release),
     }

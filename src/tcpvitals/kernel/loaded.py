@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import mmap
-import os
 import struct
 import tempfile
 from contextlib import ExitStack
@@ -74,12 +73,8 @@ _PAGE: Final = 4096
 _REMEDIES: Final = {
     errno.ENOMEM: "lower --max-groups",
     errno.E2BIG: "lower --max-groups",
-    errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.ENFILE: "raise the limit of open files (fs.file-max)",
 }
-
-
-_DESCRIPTORS: Final = {errno.EMFILE, errno.ENFILE}
 
 
 class Loaded:
@@ -307,8 +302,6 @@ class Loaded:
             else:
                 link = program.attach()
         except OSError as error:
-            if error.errno in _DESCRIPTORS:
-                raise _no_room(error, "attach", name) from error
             message = f"cannot attach {name}: {error.strerror}; see tcpvitals check"
             raise HookError(message) from error
         self._undo.callback(link.close)
@@ -339,27 +332,19 @@ def _wanted(request: Request, plan: Plan) -> set[str]:
 
 
 def _cannot_map(error: OSError) -> TcpvitalsError:
-    return _no_room(error, "map the counters")
-
-
-def _no_room(error: OSError, *doing: str) -> TcpvitalsError:
-    number = error.errno or errno.ENOMEM
-    remedy = _REMEDIES.get(number, _REMEDIES[errno.ENOMEM])
-    to = " ".join(doing)
-    return ResourceError(f"no room in the kernel to {to}: {os.strerror(number)}; {remedy}")
+    return ResourceError(f"cannot map the counters: {error.strerror}; lower --max-groups")
 
 
 def _load_error(error: OSError, opened: libbpf.Object) -> TcpvitalsError:
     """The error behind a failed load: a program refused, no memory, or no permission."""
     refused = opened.refused()
-    # Out of descriptors, a program that was not refused has a log, too.
-    if refused and error.errno not in _DESCRIPTORS:
+    if refused:
         line = first_meaningful_line(refused.verifier_log)
         path = _keep(refused.name, refused.verifier_log)
         message = f"the kernel refused program {refused.name}: {line} (whole log: {path})"
         return VerifierError(message)
     if error.errno in _REMEDIES:
-        return _no_room(error, "load")
+        return ResourceError(f"no room in the kernel: {error.strerror}; {_REMEDIES[error.errno]}")
     said = next(iter(libbpf.warnings()), error.strerror or "").partition("\n")[0]
     if error.errno in (errno.EPERM, errno.EACCES):
         return PrivilegeError(f"the kernel would not load: {said}; see tcpvitals check")

@@ -83,7 +83,9 @@ class Plan:
         return -(-self.counter_records // step) * step
 
 
+# Libraries are files to be opened, too.
 _NEEDED: Final[dict[Question, type[TcpvitalsError]]] = {
+    Question.OPEN_FILES: ResourceError,
     Question.LIBBPF: LibbpfError,
     Question.KERNEL: KernelTooOldError,
     Question.BTF: NoBtfError,

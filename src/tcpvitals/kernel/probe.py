@@ -161,7 +161,13 @@ def _tried_facts() -> dict[Question, Fact]:
 
 
 def _loading_is_possible(facts: dict[Question, Fact]) -> bool:
-    needed = (Question.KERNEL, Question.BTF, Question.LIBBPF, Question.PRIVILEGES)
+    needed = (
+        Question.OPEN_FILES,
+        Question.KERNEL,
+        Question.BTF,
+        Question.LIBBPF,
+        Question.PRIVILEGES,
+    )
     return all(facts[question].answer is not Answer.NO for question in needed)
 
 
