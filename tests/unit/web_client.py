@@ -138,7 +138,7 @@ class Answer:
 
 def read_answer(client: socket.socket, *, is_head: bool = False) -> Answer:
     """Read one answer, by its Content-Length."""
-    received = b""
+    received = bytearray()  # bytes that grow are copied each time
     while b"\r\n\r\n" not in received:
         received += _some(client)
     head, _, body = received.partition(b"\r\n\r\n")
@@ -147,7 +147,7 @@ def read_answer(client: socket.socket, *, is_head: bool = False) -> Answer:
     length = 0 if is_head else int(headers["content-length"])
     while len(body) < length:
         body += _some(client)
-    return Answer(int(first.split()[1]), headers, body)
+    return Answer(int(first.split()[1]), headers, bytes(body))
 
 
 def _some(client: socket.socket) -> bytes:
