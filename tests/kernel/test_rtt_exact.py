@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import signal
 import struct
 import subprocess
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from conftest import IN_VM, WITNESS, netns_inode, skips_of, witness
+from sockets_lab import libbpf_tool
 
 from tcpvitals.kernel import libbpf
 from tcpvitals.model.histogram import bucket_index, fold_log2
@@ -124,10 +124,10 @@ def test_libbpf_tools_tcprtt_sees_the_same_histogram(
 
     Equal slot by slot, but for runs that the kernel says it skipped, of one program or the other.
     """
-    tcprtt = shutil.which("tcprtt", path="/usr/sbin:/usr/bin")
-    assert tcprtt, "libbpf-tools is not installed"
     live = open_rtt()
-    process = subprocess.Popen([tcprtt, "-i", "600"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [libbpf_tool("tcprtt"), "-i", "600"], stdout=subprocess.PIPE, text=True
+    )
     try:
         _wait_until_attached(process)
         before = live.snapshot().total().count

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from conftest import IN_VM
-from sockets_lab import Actor, Watcher, open_actor, wait_until_attached, watch
+from sockets_lab import Actor, Watcher, libbpf_tool, open_actor, wait_until_attached, watch
 
 from tcpvitals.netlab.namespace import open_namespace
 
@@ -36,7 +35,7 @@ SETTLED_S = 2 if IN_VM else 0.3
 NARROW = "{:<16} {:<7} {:<10.10} {:<15} {:<5} {:<15} {:<5} {:<11} -> {:<11} {}"
 WIDE = "{:<8} {:<16} {:<7} {:<16.16} {:<2} {:<39} {:<5} {:<39} {:<5} {:<11} -> {:<11} {}"
 # On a host that has not mounted it, tcpstates needs it, and gets it for itself alone.
-TCPSTATES = "mount -t tracefs tracefs /sys/kernel/tracing; exec tcpstates"
+TCPSTATES = 'mount -t tracefs tracefs /sys/kernel/tracing; exec "$0"'
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,6 @@ class Seen:
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     """All commands at once; everything happens on one CPU, in whose order tcpstates tells it."""
-    assert shutil.which("tcpstates", path="/usr/sbin:/usr/bin"), "libbpf-tools is not installed"
     folder: Path = tmp_path_factory.mktemp("out")
     ports = ",".join(map(str, CLIENTS))
     with ExitStack() as stack:
@@ -120,7 +118,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             "json": ("states", "--json", *netns),
             "local": ("states", "-4", "-L", ports, *netns),
             "remote": ("states", "-6", "-D", str(SIX), "-Tw", *netns),
-            "tcpstates": ("unshare", "-m", "sh", "-c", TCPSTATES),
+            "tcpstates": ("unshare", "-m", "sh", "-c", TCPSTATES, libbpf_tool("tcpstates")),
         }
         watchers = {
             name: stack.enter_context(watch(folder / name, *words))

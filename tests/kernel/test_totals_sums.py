@@ -140,7 +140,7 @@ def test_each_group_has_the_sums_of_its_live_and_its_closed_sockets(
             sums = after[name] + last[name]
             sums.subtract(before[name])
             expected[end, name] = [sums[field] for field in NAMES]
-    assert losses == {}
+    assert losses.keys() <= {"recursion"}  # which may cost a cause, and never a total
     assert ours == expected
     assert [later[0][name]["connections"] for name in SETS] == [8, 0, 6, 0]
     segments = sum(figures[0] for figures in ours.values())

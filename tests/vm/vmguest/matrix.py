@@ -41,7 +41,6 @@ _PACKAGE_OF = {
     "tc": "iproute2",
     "nft": "nftables",
     "iperf3": "iperf3",
-    "tcprtt": "libbpf-tools",
 }
 
 
