@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import struct
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -190,3 +191,11 @@ def skips_of(name: str) -> int:
             return int(struct.unpack_from("<Q", info, 208)[0])
     message = f"no program {name} is loaded"
     raise LookupError(message)
+
+
+def libbpf_tool(name: str) -> str:
+    """Return the path of one of libbpf-tools, whose names end in -libbpf since Debian 13."""
+    found = (shutil.which(each, path="/usr/sbin:/usr/bin") for each in (name, f"{name}-libbpf"))
+    path = next(filter(None, found), None)
+    assert path, "libbpf-tools is not installed"
+    return path

@@ -13,7 +13,6 @@ import json
 import os
 import resource
 import select
-import shutil
 import signal
 import socket
 import struct
@@ -153,14 +152,6 @@ class Watcher:
         """Interrupt it, and return its exit status."""
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(timeout=patience_s)
-
-
-def libbpf_tool(name: str) -> str:
-    """Return the path of one of libbpf-tools, whose names end in -libbpf since Debian 13."""
-    found = (shutil.which(each, path="/usr/sbin:/usr/bin") for each in (name, f"{name}-libbpf"))
-    path = next(filter(None, found), None)
-    assert path, "libbpf-tools is not installed"
-    return path
 
 
 @contextlib.contextmanager

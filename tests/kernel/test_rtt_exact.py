@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from conftest import IN_VM, WITNESS, netns_inode, skips_of, witness
-from sockets_lab import libbpf_tool
+from conftest import IN_VM, WITNESS, libbpf_tool, netns_inode, skips_of, witness
 
 from tcpvitals.kernel import libbpf
 from tcpvitals.model.histogram import bucket_index, fold_log2

@@ -10,8 +10,8 @@ from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
 import pytest
-from conftest import IN_VM
-from sockets_lab import Actor, Watcher, libbpf_tool, open_actor, wait_until_attached, watch
+from conftest import IN_VM, libbpf_tool
+from sockets_lab import Actor, Watcher, open_actor, wait_until_attached, watch
 
 from tcpvitals.netlab.namespace import open_namespace
 
