@@ -23,6 +23,8 @@
 
 /* include/net/tcp.h */
 #define TCPHDR_SYN 0x02
+#define TCPCB_SACKED_RETRANS 0x02
+#define TCPCB_LOST 0x04
 
 /* include/net/inet_connection_sock.h */
 #define ICSK_TIME_LOSS_PROBE 5
@@ -136,6 +138,7 @@ struct tcp_skb_cb {
 	__u32 seq;
 	__u16 tcp_gso_segs;
 	__u8 tcp_flags; /* 16 bits since 6.15; libbpf widens the load */
+	__u8 sacked;
 };
 
 struct sk_buff {

@@ -31,6 +31,7 @@ struct resend {
 	__u32 seq;
 	__u32 bytes;
 	enum cause cause;
+	bool lost;          /* marked so, and not yet sent again since */
 	bool put_off;       /* the kernel did not count it */
 	bool closed_window; /* the peer's window is shut: the kernel counts no timeout */
 	bool by_timer;      /* a SYN-ACK's own */
@@ -44,19 +45,24 @@ static __always_inline void read_skb(struct sk_buff *skb, struct resend *resend)
 	resend->segments = control->tcp_gso_segs;
 	resend->flags = control->tcp_flags;
 	resend->seq = control->seq;
+	resend->lost = (control->sacked & (TCPCB_LOST | TCPCB_SACKED_RETRANS)) == TCPCB_LOST;
 	resend->bytes = skb->len;
 }
 
-/* The timer clears icsk_pending before it sends; an ACK that arrives leaves it as it is. */
-static __always_inline enum cause cause_of(struct tcp_sock *tp, __u8 state, __u32 flags)
+/* The timer clears icsk_pending before it sends; an ACK that arrives leaves it as it is, and so
+ * does the start of a recovery that sends nothing yet: then the probe may come all the same.
+ * Recovery sends nothing but what is marked as lost (tcp_xmit_retransmit_queue), and the probe
+ * whatever is the last (tcp_send_loss_probe). */
+static __always_inline enum cause cause_of(struct tcp_sock *tp, __u8 state,
+                                           const struct resend *resend)
 {
 	struct inet_connection_sock *icsk = &tp->inet_conn;
 	__u8 recovery = BPF_CORE_READ_BITFIELD(icsk, icsk_ca_state);
 	__u8 pending = icsk->icsk_pending;
 
-	if (flags & TCPHDR_SYN || state == TCP_SYN_SENT)
+	if (resend->flags & TCPHDR_SYN || state == TCP_SYN_SENT)
 		return CAUSE_SYN;
-	if (pending == ICSK_TIME_LOSS_PROBE && recovery < TCP_CA_Recovery)
+	if (pending == ICSK_TIME_LOSS_PROBE && (recovery < TCP_CA_Recovery || !resend->lost))
 		return CAUSE_TLP;
 	if (recovery == TCP_CA_Loss)
 		return pending ? CAUSE_SLOW_START : CAUSE_RTO;
@@ -224,7 +230,7 @@ static __always_inline int on_retransmission(struct sock *sk, struct sk_buff *sk
 	if (!tp)
 		return 0;
 	read_skb(skb, &resend);
-	resend.cause = cause_of(tp, sk->__sk_common.skc_state, resend.flags);
+	resend.cause = cause_of(tp, sk->__sk_common.skc_state, &resend);
 	begin_connected(sk, tp, state, &resend);
 	resend.put_off = !is_counted(tp, state, &resend);
 	resend.closed_window = is_window_closed(sk, tp, &resend);
