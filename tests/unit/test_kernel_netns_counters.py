@@ -53,13 +53,7 @@ def ordinary_file(tmp_path: Path) -> Iterator[int]:
 
 
 def test_tcp_counters_of_snmp_are_named_as_nstat_names_them() -> None:
-    assert netns_counters.parse_counters(SNMP) == {
-        "TcpRtoAlgorithm": 1,
-        "TcpRtoMin": 200,
-        "TcpRtoMax": 120_000,
-        "TcpMaxConn": -1,
-        "TcpRetransSegs": 2**64 - 1,
-    }
+    assert netns_counters.parse_counters(SNMP) == {"TcpRetransSegs": 2**64 - 1}
 
 
 def test_tcp_counters_of_netstat_are_named_as_nstat_names_them() -> None:

@@ -20,6 +20,7 @@ import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -75,17 +76,17 @@ def read(inodes: Collection[int]) -> dict[int, NetnsCounters]:
     return _read_apart({inode: places[inode] for inode in wanted & places.keys()})
 
 
-def read_through(found: Iterable[tuple[int, int, int]], limit: int = 4) -> dict[int, NetnsCounters]:
+def read_through(found: Iterable[tuple[int, int, int]]) -> dict[int, NetnsCounters]:
     """Read every namespace through a process in it; one that cannot be read is left out.
 
     Args:
-        found: inode number and cookie of each namespace, and a process in it, for every process.
-        limit: how many of its processes are tried: one may have ended.
+        found: inode number and cookie of each namespace, and a process in it, for every process;
+            a few are tried, since one may have ended.
     """
     read: dict[int, NetnsCounters] = {}
     tried: dict[int, int] = {}
     for inode, cookie, process in found:
-        if inode in read or tried.get(inode, 0) >= limit:
+        if inode in read or tried.get(inode, 0) >= _MOST_PLACES:
             continue
         tried[inode] = tried.get(inode, 0) + 1
         with contextlib.suppress(OSError):
@@ -158,18 +159,24 @@ def _cookie() -> int:
 
 
 def _counters(net: Path) -> dict[str, int]:
-    found = parse_counters((net / "snmp").read_text())
-    found |= parse_counters((net / "netstat").read_text())
-    return {name: found[name] for name in COUNTERS if name in found}
+    files = ((net / name).read_text() for name in ("snmp", "netstat"))
+    return {name: value for text in files for name, value in parse_counters(text).items()}
 
 
 def parse_counters(text: str) -> dict[str, int]:
-    """The TCP counters of /proc/net/snmp or netstat: a line of names, and one of values."""
+    """Those of `COUNTERS` in /proc/net/snmp or netstat: a line of names, and one of values."""
     found: dict[str, int] = {}
     lines = text.splitlines()
     for names, values in zip(lines[::2], lines[1::2], strict=True):
-        prefix, *fields = names.split()
-        if prefix in {"Tcp:", "TcpExt:"}:
-            pairs = zip(fields, values.split()[1:], strict=True)
-            found |= {prefix[:-1] + field: int(value) for field, value in pairs}
+        if columns := _columns(names):
+            fields = values.split()
+            found |= {name: int(fields[at]) for name, at in columns.items()}
     return found
+
+
+@lru_cache(maxsize=64)
+def _columns(names: str) -> dict[str, int]:
+    """Where a line of names, the same in every namespace, has counters that are read."""
+    prefix, *fields = names.split()
+    places = {prefix[:-1] + field: at for at, field in enumerate(fields, 1)}
+    return {name: places[name] for name in COUNTERS if name in places}
