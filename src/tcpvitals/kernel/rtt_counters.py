@@ -11,13 +11,15 @@ from tcpvitals.kernel.group_table import map_records
 from tcpvitals.model.rtt import Counters, believable
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from tcpvitals.kernel.btf import Layouts
     from tcpvitals.kernel.group_table import Records, Slots
     from tcpvitals.kernel.libbpf import Map
     from tcpvitals.model.histogram import Counts
     from tcpvitals.model.measurement import Unit
 
-_ALL_ONES: Final = 0xFFFF_FFFF
+_ALL_ONES: Final = np.uint64(0xFFFF_FFFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,19 +60,30 @@ class RttCounters:
         self._map_up_to(self._shape.end(int(slots[-1]) + 1))
         sharded = int(np.searchsorted(slots, self._shape.sharded_slots))
         starts = self._shape.starts(slots)
-        first, rest = starts[:sharded], self._records[starts[sharded:]]
-        shards = self._records[first[:, np.newaxis] + np.arange(self._shape.shards)]
-        lows = np.concatenate([shards["min_us_complement"].max(axis=1), rest["min_us_complement"]])
-        highs = np.concatenate([shards["max_us"].max(axis=1), rest["max_us"]])
+        shards, rest = self._at(starts[:sharded], self._shape.shards), self._at(starts[sharded:], 1)
+
+        def merged(name: str, merge: np.ufunc) -> Counts:
+            out = np.empty((len(slots), *self._records[name].shape[1:]), np.uint64)
+            merge.reduce(shards[name], axis=1, out=out[:sharded])
+            merge.reduce(rest[name], axis=1, out=out[sharded:])
+            return out
+
         counters = Counters(
             ids=ids,
-            buckets=np.concatenate([shards["buckets"].sum(axis=1), rest["buckets"]]),
-            sum_us=np.concatenate([shards["sum_us"].sum(axis=1), rest["sum_us"]]),
-            min_us=(_ALL_ONES - lows).astype(np.uint64),
-            max_us=highs.astype(np.uint64),
+            buckets=merged("buckets", np.add),
+            sum_us=merged("sum_us", np.add),
+            min_us=_ALL_ONES - merged("min_us_complement", np.maximum),
+            max_us=merged("max_us", np.maximum),
             unit=self._unit,
         )
         return believable(counters)
+
+    def _at(self, starts: Slots, each: int) -> npt.NDArray[np.void]:
+        """So many records from each start on [starts, each]; those of neighbours are not copied."""
+        if len(starts) and starts[-1] - starts[0] == each * (len(starts) - 1):
+            return self._records[starts[0] : starts[-1] + each].reshape(-1, each)
+        records: npt.NDArray[np.void] = self._records[starts[:, np.newaxis] + np.arange(each)]
+        return records
 
     def move_on(self, slot: int, generation: int) -> None:
         """Programs compare the generation beside the counters with that of the socket."""

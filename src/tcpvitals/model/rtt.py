@@ -152,7 +152,8 @@ class Counters:
         lowest, highest = outer_buckets(buckets)
         low = np.maximum(_edges_us(lowest, self.unit)[0], self.min_us)
         high = np.minimum(_edges_us(highest, self.unit)[1], self.max_us)
-        return _where_filled(buckets, low), _where_filled(buckets, high)
+        filled = _is_filled(buckets, lowest)
+        return np.where(filled, low, 0), np.where(filled, high, 0)
 
     def row(self, row: int) -> Distribution:
         """Return one group."""
@@ -199,11 +200,8 @@ def believable(counters: Counters) -> Counters:
     high_start, most = _edges_us(highest, counters.unit)
     lows = np.where(counters.min_us > low_end, least, np.maximum(counters.min_us, least))
     highs = np.where(counters.max_us < high_start, most, np.minimum(counters.max_us, most))
-    return replace(
-        counters,
-        min_us=_where_filled(counters.buckets, lows),
-        max_us=_where_filled(counters.buckets, highs),
-    )
+    filled = _is_filled(counters.buckets, lowest)
+    return replace(counters, min_us=np.where(filled, lows, 0), max_us=np.where(filled, highs, 0))
 
 
 def _grown(later: Counts, earlier: Counts, rows: Rows) -> Counts:
@@ -220,5 +218,6 @@ def _edges_us(buckets: Indices, unit: Unit) -> tuple[Counts, Counts]:
     return LOWS[buckets] * unit.divisor, (HIGHS[buckets] + 1) * unit.divisor - 1
 
 
-def _where_filled(buckets: Counts, values: Counts) -> Counts:
-    return np.where(buckets.any(axis=1), values, 0).astype(np.uint64)
+def _is_filled(buckets: Counts, lowest: Indices) -> Flags:
+    """Which rows have samples: others have none in what stands in for their lowest bucket."""
+    return np.asarray(buckets[np.arange(len(buckets)), lowest] > 0)
