@@ -60,13 +60,10 @@ def columns(records: Records, causes: CauseNumbers) -> Counts:
 
 def read_namespaces(layouts: Layouts, namespaces: Map) -> Mapping[tuple[int, int], Totals]:
     """The totals of each network namespace, by inode number and cookie (0 where unknown)."""
-    causes = CauseNumbers(layouts)
-    key, record = layouts.struct("netns_key"), layouts.struct("retrans_counters")
-    found = {}
-    for raw in namespaces.keys():  # noqa: SIM118 - the kernel's map is no dict
-        value = namespaces.lookup(raw)
-        if value is not None:
-            name = np.frombuffer(raw, key)[0]
-            totals = columns(np.frombuffer(value, record), causes)[0]
-            found[int(name["inode"]), int(name["cookie"])] = Totals(totals)
-    return found
+    looked_up = ((key, namespaces.lookup(key)) for key in namespaces.keys())  # noqa: SIM118 - a map is no dict
+    found = {key: value for key, value in looked_up if value is not None}
+    names = np.frombuffer(b"".join(found), layouts.struct("netns_key"))
+    records = np.frombuffer(b"".join(found.values()), layouts.struct("retrans_counters"))
+    totals = columns(records, CauseNumbers(layouts))
+    places = zip(names["inode"].tolist(), names["cookie"].tolist(), strict=True)
+    return dict(zip(places, map(Totals, totals), strict=True))
