@@ -31,6 +31,7 @@ FLOOD = 100_000 if IN_VM else 1_000_000
 BURST = 10_000 if IN_VM else 100_000
 # Told in full by a process that has most of a slow CPU for itself.
 SHOWN_S = 120
+SOON_S = 30 if IN_VM else 10
 
 
 @pytest.fixture
@@ -172,15 +173,18 @@ def test_a_burst_that_fits_the_buffer_is_told_whole(
     assert _lost(records) == 0
 
 
-def test_ctrl_c_in_the_middle_of_a_burst_without_an_end_ends_it(
+def test_ctrl_c_in_the_middle_of_a_burst_ends_it_soon(
     following: Callable[..., tuple[Watcher, Actor]],
 ) -> None:
-    """Its makers go with the actor, later.  How soon depends on the machine, more than on us."""
+    """The burst has no end: its makers go with the actor."""
     watcher, actor = following()
     actor.tell("flood", host=HOST, turns=1_000_000_000, cpus=CPUS[:1])
     started = len(watcher.text())
     watcher.wait_for(lambda text: len(text) > started)
-    status = watcher.end(SHOWN_S)
+    asked = time.monotonic()
+    status = watcher.end()
+    took_s = time.monotonic() - asked
     assert status == 0
+    assert took_s < SOON_S
     assert json.loads(watcher.text().splitlines()[-1])["type"] in {"state", "lost"}
     assert not watcher.errors()

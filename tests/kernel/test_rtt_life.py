@@ -91,30 +91,46 @@ def test_a_hundred_kill_9_under_load_leave_no_program_map_or_link() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_prints_at_once_and_a_signal_ends_it_with_a_last_print_and_status_0(
+def test_a_signal_ends_it_within_a_second_with_a_last_print_and_status_0(
     number: signal.Signals,
 ) -> None:
-    """Neither waits for the interval, which is longer than anybody's patience."""
-    command = [*_COMMAND, "--json", "-i", "3600"]
+    """The best of three: a machine that stands still for a second is not the tool's doing."""
+    limit_s = 5 if IN_VM else 1
+    assert any(_end_with(number) < limit_s for _ in range(3))
+
+
+def _end_with(number: signal.Signals) -> float:
+    """Start, signal, and see it end as it should; how many seconds that took."""
+    command = [*_COMMAND, "--json", "-i", "300"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout
     first = json.loads(process.stdout.readline())
     time.sleep(0.3)
+    told = time.monotonic()
     process.send_signal(number)
-    rest, complaints = process.communicate(timeout=60)
+    rest, complaints = process.communicate(timeout=30)
+    took_s = time.monotonic() - told
     assert (process.returncode, complaints) == (0, "")
     assert json.loads(rest)["interval_s"] >= first["interval_s"] + 0.3
+    return took_s
 
 
-def test_no_print_is_early_and_the_last_is_at_the_end_of_the_duration() -> None:
-    """On a machine that stands still prints are late, or miss their time; the last does not."""
-    command = [*_COMMAND, "--json", "-i", "0.5", "-d", "2.2"]
+def test_it_prints_at_once_then_every_interval_and_at_the_end_of_the_duration() -> None:
+    """The best of three: a machine that stands still makes prints late, or miss their time."""
+    assert any(_prints_on_time() for _ in range(3))
+
+
+def _prints_on_time() -> bool:
+    """Four prints, each at its time; one that is early is wrong however the machine does."""
+    command = [*_COMMAND, "--json", "-i", "0.5", "-d", "1.2"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    first, *later = [json.loads(line)["interval_s"] for line in done.stdout.splitlines()]
-    assert first >= 0
-    assert 1 <= len(later) <= 5
-    assert all(found >= 0.5 * at - 0.05 for at, found in enumerate(later[:-1], 1))
-    assert later[-1] >= 2.15
+    seconds = [json.loads(line)["interval_s"] for line in done.stdout.splitlines()]
+    assert seconds[-1] >= 1.15
+    if len(seconds) != 4:
+        return False
+    late_by = [found - due for due, found in zip((0, 0.5, 1.0, 1.2), seconds, strict=True)]
+    assert min(late_by) >= -0.05
+    return bool(max(late_by) <= (0.5 if IN_VM else 0.2))
 
 
 def test_a_reader_that_leaves_ends_it_quietly() -> None:

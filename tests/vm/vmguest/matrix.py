@@ -41,6 +41,7 @@ _PACKAGE_OF = {
     "tc": "iproute2",
     "nft": "nftables",
     "iperf3": "iperf3",
+    "tcprtt": "libbpf-tools",
 }
 
 
@@ -70,7 +71,8 @@ def missing_packages() -> list[str]:
     missing = (
         package
         for program, package in _PACKAGE_OF.items()
-        if not shutil.which(program, path=administrators)
+        # Since Debian 13 the names of libbpf-tools end in -libbpf.
+        if not any(shutil.which(program + end, path=administrators) for end in ("", "-libbpf"))
     )
     return sorted(set(missing))
 
