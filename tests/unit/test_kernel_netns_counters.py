@@ -63,6 +63,13 @@ def test_tcp_counters_of_netstat_are_named_as_nstat_names_them() -> None:
     }
 
 
+def test_a_counter_is_found_by_its_name_wherever_another_kernel_has_it() -> None:
+    for names, values in (("TCPSynRetrans New TCPTimeouts", "5 6 7"), ("TCPTimeouts", "8")):
+        found = netns_counters.parse_counters(f"TcpExt: {names}\nTcpExt: {values}\n")
+        wanted = dict(zip(names.split(), map(int, values.split()), strict=True))
+        assert found == {f"TcpExt{name}": wanted[name] for name in names.split() if name != "New"}
+
+
 def test_a_name_comes_before_the_processes_because_it_outlives_them(
     named: Path, inode: int
 ) -> None:
