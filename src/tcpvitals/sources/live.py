@@ -33,7 +33,7 @@ _Total = TypeVar("_Total", Distribution, Totals)
 
 _NS: Final = 1_000_000_000
 # So many events are decoded and shown at a time: signals and prints wait no longer than that.
-_BATCH: Final = 512
+_BATCH: Final = 1_024
 
 
 def boot_time_ns() -> int:
