@@ -32,8 +32,9 @@ _Table = TypeVar("_Table", Counters, TotalsTable)
 _Total = TypeVar("_Total", Distribution, Totals)
 
 _NS: Final = 1_000_000_000
-# So many events are decoded and shown at a time: signals and prints wait no longer than that.
-_BATCH: Final = 1_024
+# So many events are decoded and shown at a time: signals and prints wait no longer than that.  It is
+# more than the 546 state changes that a ring of 64 KiB holds: they are told before what was lost.
+_BATCH: Final = 640
 
 
 def boot_time_ns() -> int:
