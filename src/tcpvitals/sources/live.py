@@ -32,8 +32,8 @@ _Table = TypeVar("_Table", Counters, TotalsTable)
 _Total = TypeVar("_Total", Distribution, Totals)
 
 _NS: Final = 1_000_000_000
-# So many events are decoded and shown at a time: signals and prints wait no longer than that.  It is
-# more than the 546 state changes that a ring of 64 KiB holds: they are told before what was lost.
+# So many events are decoded and shown at a time: signals and prints wait no longer than that.  A
+# ring of 64 KiB holds 546 state changes, which are told at once, before what was lost.
 _BATCH: Final = 640
 
 
