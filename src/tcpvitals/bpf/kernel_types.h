@@ -71,6 +71,7 @@ struct ns_common {
 struct net {
 	struct ns_common ns;
 	__u64 net_cookie; /* 5.12 on; before, an atomic that may still be unset */
+	__u32 hash_mix;
 };
 
 typedef struct {

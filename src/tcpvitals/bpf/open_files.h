@@ -89,8 +89,7 @@ int visit_namespaces(struct bpf_iter__task *ctx)
 	net = nsproxy->net_ns;
 	found.tgid = task->tgid;
 	found.inode = net->ns.inum;
-	if (bpf_core_field_exists(net->net_cookie))
-		found.cookie = net->net_cookie;
+	found.cookie = cookie_of(net, true);
 	bpf_seq_write(ctx->meta->seq, &found, sizeof(found));
 	return 0;
 }

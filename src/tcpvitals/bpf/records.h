@@ -52,7 +52,7 @@ struct losses {
 	__u64 socket_state;
 	/* Events for which the ring had no room. */
 	__u64 events;
-	/* Additions to the totals of a network namespace for which there was no room. */
+	/* Additions to the totals of a network namespace that has no slot: they are in `other`. */
 	__u64 namespaces;
 };
 
@@ -80,7 +80,7 @@ struct group_key {
 	struct address laddr;
 	struct address raddr;
 	char comm[COMM_BYTES];
-	__u64 netns_cookie; /* 0 where the kernel has none to read */
+	__u64 netns_cookie; /* before 5.12, what stands in for it */
 	__u64 cgroup_id;    /* 0 when unknown */
 	__u32 netns_inode;
 	__u32 tgid; /* 0 when unknown */
@@ -179,15 +179,9 @@ enum flow_ports {
 
 /* A network namespace, and a process in it. */
 struct netns_task {
-	__u64 cookie; /* 0 where the kernel has none to read */
+	__u64 cookie; /* before 5.12, what stands in for it */
 	__u32 inode;
 	__u32 tgid;
-};
-
-struct netns_key {
-	__u64 cookie; /* 0 where the kernel has none to read */
-	__u32 inode;
-	__u32 padding;
 };
 
 /* A socket's two ends, addresses of dual-stack sockets already as plain IPv4. */

@@ -125,15 +125,18 @@ static __always_inline void read_endpoints(struct sock_common *from, struct endp
 	ends->netns_inode = netns_inode(from, direct);
 }
 
-/* Kernels before 5.12 have none, and whatever reads indirectly is older. */
+/* What tells namespaces apart that had one inode number, one after the other.  Before 5.12 there is
+ * no cookie: hash_mix stands in, 32 random bits that setup_net() draws once for each namespace. */
+static __always_inline __u64 cookie_of(struct net *net, bool direct)
+{
+	if (bpf_core_field_exists(net->net_cookie))
+		return FIELD(direct, net, net_cookie);
+	return bpf_core_field_exists(net->hash_mix) ? FIELD(direct, net, hash_mix) : 0;
+}
+
 static __always_inline __u64 netns_cookie(struct sock_common *from, bool direct)
 {
-	struct net *net;
-
-	if (!direct)
-		return 0;
-	net = from->skc_net.net;
-	return bpf_core_field_exists(net->net_cookie) ? net->net_cookie : 0;
+	return cookie_of(FIELD(direct, from, skc_net.net), direct);
 }
 
 static __always_inline struct listening *listening_at(const struct endpoints *ends)

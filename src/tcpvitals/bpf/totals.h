@@ -12,6 +12,7 @@
 
 #include "counters.h"
 #include "flows.h"
+#include "namespaces.h"
 #include "places.h"
 #include "tcp_reading.h"
 
@@ -31,14 +32,6 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } live SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 16384);
-	__type(key, struct netns_key);
-	__type(value, struct retrans_counters);
-} namespaces SEC(".maps");
 
 /* Puts a new value, and returns the old one.  Kernels before 5.12 cannot do it in one step: there a
  * step could be added twice by two that meet within these few instructions. */
@@ -78,9 +71,6 @@ static __always_inline void begin_totals(struct sock *sk, struct socket_state *s
 	state->event_retrans = now.total_retrans;
 	state->accounted_known = 1;
 }
-
-/* A new namespace's; on the stack they would take a quarter of it. */
-static const struct retrans_counters zeroes = {};
 
 /* What total_retrans began with, `retrans`, is no retransmission of the socket's own.  As a rule
  * that is known when the handshake ends; where the kernel skipped us then, at the next opportunity.
@@ -130,25 +120,6 @@ static __always_inline __u32 totals_slot(struct sock *sk, struct socket_state *s
 	else
 		slot = direct ? place_socket(sk, state) : find_socket_place(sk, state, false);
 	return slot == SLOT_REJECTED ? SLOT_UNRESOLVED : slot;
-}
-
-/* Null when nobody counts them, or there is no room for one more. */
-static __always_inline struct retrans_counters *namespace_totals(struct sock_common *from,
-                                                                 bool direct)
-{
-	struct netns_key key = {.inode = netns_inode(from, direct),
-	                        .cookie = netns_cookie(from, direct)};
-	struct retrans_counters *found = bpf_map_lookup_elem(&namespaces, &key);
-	struct losses *lost;
-
-	if (found)
-		return found;
-	bpf_map_update_elem(&namespaces, &key, &zeroes, BPF_NOEXIST);
-	found = bpf_map_lookup_elem(&namespaces, &key);
-	lost = losses_here();
-	if (!found && lost)
-		__sync_fetch_and_add(&lost->namespaces, 1);
-	return found;
 }
 
 static __always_inline void add_step(struct retrans_counters *to, const struct accounted *step)
@@ -247,7 +218,10 @@ int settle_sockets(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct socket_state *state = ctx->value;
 	struct sock *sk = ctx->sk;
 
-	if (!sk || !state || !may_settle(state))
+	if (!sk || !state)
+		return 0;
+	mark_namespace(&sk->__sk_common, true);
+	if (!may_settle(state))
 		return 0;
 	settle(sk, state);
 	if (state->closed) /* it closed while we were at it: ours may have been the older reading */
@@ -268,9 +242,12 @@ int settle_sockets_by_pointer(struct bpf_iter__bpf_map_elem *ctx)
 	__u8 tcp_state;
 	__s32 again;
 
-	if (!pointer || !state || !may_settle(state))
+	if (!pointer || !state)
 		return 0;
 	sk = (struct sock *)*pointer;
+	mark_namespace(&sk->__sk_common, false);
+	if (!may_settle(state))
+		return 0;
 	tcp_state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	if (tcp_state == TCP_CLOSE || !is_connected(tcp_state))
 		return 0;
