@@ -9,21 +9,16 @@ defect, ours or the kernel's.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from tcpvitals.model.event import Cause
+from tcpvitals.model.expectations import EXPECTATIONS, Allowance, View
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
+
+    from tcpvitals.model.expectations import Expectation
 
 Status: TypeAlias = Literal["equal", "explained", "unexplained"]
-
-_PUT_OFF: Final = "TcpExtTCPSpuriousRtxHostQueues"
-_DEFERRED: Final = "TcpExtTCPDeferAcceptDrop"
-_FAILED: Final = "TcpExtTCPRetransFail"
-_RETRANSMITTED: Final = "TcpRetransSegs"
-_TIMEOUTS: Final = "TcpExtTCPTimeouts"
-_PROBES: Final = "TcpExtTCPLossProbes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +87,7 @@ def verify(
         shows_errors: the tracepoint tcp_retransmit_skb tells failures too (6.17).
         skipped: how many runs of our programs the kernel skipped, in whichever namespace.
     """
-    reports = (_report(_View(one, shows_errors, skipped)) for one in observations)
+    reports = (_report(View(one, shows_errors, skipped)) for one in observations)
     return [report for report in reports if report]
 
 
@@ -101,163 +96,19 @@ def has_unexplained(reports: Iterable[NamespaceReport]) -> bool:
     return not all(report.explained for report in reports)
 
 
-@dataclass(frozen=True, slots=True)
-class _View:
-    """An observation as the expectations see it."""
-
-    seen: Observation
-    shows_errors: bool
-    skipped: int
-
-    def ours(self, *names: str) -> int:
-        return sum(self.seen.ours.get(name, 0) for name in names)
-
-    def now(self, counter: str) -> int:
-        return (self.seen.now_high or {}).get(counter, 0)
-
-    def grown(self, counter: str) -> int:
-        """All that the kernel may have counted while we did."""
-        return self.now(counter) - self.seen.before.get(counter, 0)
-
-    def moved(self, counter: str) -> int:
-        return self.now(counter) - self.seen.now_low.get(counter, 0)
-
-    def attached(self, counter: str) -> int:
-        return self.seen.after.get(counter, 0) - self.seen.before.get(counter, 0)
-
-    @property
-    def failed(self) -> int:
-        """At most so many retransmissions did not leave this host."""
-        return self.ours("segments_failed") if self.shows_errors else max(0, self.grown(_FAILED))
-
-    @property
-    def put_off(self) -> int:
-        """At most so many retransmissions were put off, before the kernel counted them."""
-        return self.ours("attempts_put_off") if self.shows_errors else max(0, self.grown(_PUT_OFF))
-
-    @property
-    def without_cause(self) -> int:
-        """Segments that were sent again, but in no event that we saw."""
-        told = self.ours(*Cause) + (self.ours("segments_failed") if self.shows_errors else 0)
-        return self.ours("segments_retransmitted") - told
-
-
-@dataclass(frozen=True, slots=True)
-class _Allowance:
-    """A reason for which the two may differ, by `most` at most; `words` may have {n}, {s}, {most}.
-
-    {n} is how much of the difference it takes, {s} the plural's ending.
-    """
-
-    most: int
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Expectation:
-    """What a counter should be: ours, and why the kernel may have more or less than that.
-
-    `reads` are the kernel's counters that move together with what ours is made of.
-    """
-
-    ours: int
-    more: tuple[_Allowance, ...] = ()
-    less: tuple[_Allowance, ...] = ()
-    reads: tuple[str, ...] = ()
-
-
-def _expect_retransmitted(view: _View) -> _Expectation:
-    """Exact: __tcp_retransmit_skb adds to it and to the socket's total_retrans, failed or not.
-
-    tcp_rtx_synack adds a SYN-ACK to it, for which there is no socket yet: we count the events.
-    """
-    return _Expectation(view.ours("segments_retransmitted"))
-
-
-def _expect_syn(view: _View) -> _Expectation:
-    """Exact, where none failed: __tcp_retransmit_skb counts a SYN before it sends it.
-
-    tcp_rtx_synack counts a SYN-ACK after it was sent.
-    """
-    failed = _Allowance(view.failed, "at most {n} SYN{s} that did not leave this host")
-    return _Expectation(view.ours(Cause.SYN, Cause.SYNACK), more=(failed,))
-
-
-def _expect_failed(view: _View) -> _Expectation:
-    """Exact: __tcp_retransmit_skb counts all that the transmission refused, but for EBUSY.
-
-    Where the tracepoint is silent about failures they are what was retransmitted without any event.
-    """
-    ours = view.ours("segments_failed") if view.shows_errors else view.without_cause
-    busy = _Allowance(view.put_off, "at most {n} refused by a busy queue (EBUSY)")
-    return _Expectation(ours, less=(busy,), reads=(_RETRANSMITTED,))
-
-
-def _expect_timeouts(view: _View) -> _Expectation:
-    """Every expiry of the timer: tcp_retransmit_timer, and tcp_syn_ack_timeout of a request's.
-
-    The first counts before tcp_write_timeout may give up and before anything is sent, but nothing
-    while the peer's window is closed.  The second counts expiries at which a SYN-ACK is sent, the
-    last one, at which the handshake is given up, and those of a deferred accept, at which nothing
-    is sent; a SYN-ACK may also be sent again without it, as an answer to a second SYN.
-    """
-    synacks = view.ours(Cause.SYNACK)
-    deferred = view.grown(_TIMEOUTS) if view.grown(_DEFERRED) > 0 else 0
-    unsent = view.failed + view.put_off
-    return _Expectation(
-        view.ours(Cause.RTO, Cause.SYN, "timeouts_synack") - view.ours("timeouts_closed_window"),
-        more=(
-            _Allowance(
-                view.ours("timeouts_last"),
-                "{n} connection{s} given up at a timeout (tcp_write_timeout)",
-            ),
-            _Allowance(synacks, "at most {n} handshake{s} given up (tcp_syn_ack_timeout)"),
-            _Allowance(unsent, "at most {n} timeout{s} whose retransmission failed or was put off"),
-            _Allowance(deferred, "{n} timeout{s} of deferred accepts (tcp_syn_ack_timeout)"),
-        ),
-    )
-
-
-def _expect_probes(view: _View) -> _Expectation:
-    """At least the retransmitted ones: tcp_send_loss_probe prefers new data, if there is any."""
-    new = _Allowance(view.grown(_PROBES), "{n} probe{s} with new data (tcp_send_loss_probe)")
-    return _Expectation(view.ours(Cause.TLP), more=(new,))
-
-
-def _expect_fast(view: _View) -> _Expectation:
-    """Exact: tcp_xmit_retransmit_queue files here all that it sent in any state but Loss."""
-    return _Expectation(view.ours(Cause.FAST, Cause.OTHER))
-
-
-def _expect_slow_start(view: _View) -> _Expectation:
-    """Exact: tcp_xmit_retransmit_queue files here what it sent in state Loss."""
-    return _Expectation(view.ours(Cause.SLOW_START))
-
-
-_EXPECTATIONS: Final[Mapping[str, Callable[[_View], _Expectation]]] = {
-    _RETRANSMITTED: _expect_retransmitted,
-    "TcpExtTCPSynRetrans": _expect_syn,
-    _FAILED: _expect_failed,
-    _TIMEOUTS: _expect_timeouts,
-    _PROBES: _expect_probes,
-    "TcpExtTCPFastRetrans": _expect_fast,
-    "TcpExtTCPSlowStartRetrans": _expect_slow_start,
-}
-
-
-def _report(view: _View) -> NamespaceReport | None:
+def _report(view: View) -> NamespaceReport | None:
     seen = view.seen
     if seen.now_high is None:
         return NamespaceReport(seen.inode, (), gone=True) if any(seen.ours.values()) else None
     comparisons = (
         _compare(view, counter, expect(view))
-        for counter, expect in _EXPECTATIONS.items()
+        for counter, expect in EXPECTATIONS.items()
         if counter in seen.now_high
     )
     return NamespaceReport(seen.inode, tuple(comparisons))
 
 
-def _compare(view: _View, counter: str, expected: _Expectation) -> Comparison:
+def _compare(view: View, counter: str, expected: Expectation) -> Comparison:
     kernel = view.grown(counter)
     difference = expected.ours - kernel
     own = expected.less if difference > 0 else expected.more
@@ -274,20 +125,20 @@ def _compare(view: _View, counter: str, expected: _Expectation) -> Comparison:
     )
 
 
-def _general(view: _View, counters: tuple[str, ...]) -> tuple[_Allowance, ...]:
+def _general(view: View, counters: tuple[str, ...]) -> tuple[Allowance, ...]:
     """What may make any counter differ, either way."""
     moved = sum(view.moved(counter) for counter in counters)
     attached = sum(view.attached(counter) for counter in counters)
     # A run that was skipped may have been about a packet of many segments.
     skipped = max(view.skipped, view.without_cause) if view.skipped else 0
     return (
-        _Allowance(moved, "moved while reading: at most {most}"),
-        _Allowance(attached, "before all programs were attached: at most {most}"),
-        _Allowance(skipped, "runs that the kernel skipped: at most {most}"),
+        Allowance(moved, "moved while reading: at most {most}"),
+        Allowance(attached, "before all programs were attached: at most {most}"),
+        Allowance(skipped, "runs that the kernel skipped: at most {most}"),
     )
 
 
-def _explain(difference: int, allowances: Iterable[_Allowance]) -> str | None:
+def _explain(difference: int, allowances: Iterable[Allowance]) -> str | None:
     """Name the reasons, as many as it takes; None if there is no difference or all don't do."""
     rest, words = difference, []
     for allowance in allowances:
