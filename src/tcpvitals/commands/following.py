@@ -61,7 +61,7 @@ class Follower:
     def _show_some(self) -> int:
         events = self._live.events()
         losses = self._live.losses()
-        self._live.find_owners()
+        self._live.keep_up()
         with output_errors():
             if events:
                 self._sink.show(events, self._naming.for_events(events), losses)

@@ -50,12 +50,9 @@ def _run(options: RetransOptions, stream: TextIO) -> int:
     stop = StopRequest()
     request = _request(options)
     plan = make_plan(collect_facts(), None, request.groups, rtt=False)
-    verifier = Verifier(stream, json=options.json, shows_errors=plan.shows_errors)
-    if options.verify:
-        verifier.before_attaching()
+    verifier = Verifier(stream, json=options.json)
     with LiveSockets(request, plan, options.idle_s) as live:
-        if options.verify:
-            verifier.after_attaching()
+        verifier.begin(live)
         if options.grouping is None:
             tell(live, options, verifier, stop, stream)
         else:

@@ -44,7 +44,7 @@ def count(
 def _prints(live: LiveSockets, options: RetransOptions, stop: StopRequest) -> Iterator[TotalsPrint]:
     naming, grouping = Naming(), options.grouping or Grouping()
     due = moments(
-        options.interval_s, options.duration_s, stop, at_once=False, meanwhile=live.find_owners
+        options.interval_s, options.duration_s, stop, at_once=False, meanwhile=live.keep_up
     )
     for cumulative, recent in intervals((_look(live) for _ in due), live.start_ns):
         yield TotalsPrint(
@@ -59,7 +59,7 @@ def _prints(live: LiveSockets, options: RetransOptions, stop: StopRequest) -> It
 
 
 def _look(live: LiveSockets) -> TotalsSnapshot:
-    live.find_owners()
+    live.keep_up()
     return live.totals()
 
 

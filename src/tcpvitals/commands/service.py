@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 
 # For refreshes, certificates, and connections that were accepted and have yet to be let in.
 _SPARE_FILES: Final = 48
+# So often there is something to do between two refreshes.
+_KEEP_UP_S: Final = 1.0
 
 
 def report(line: str) -> None:
@@ -174,8 +176,14 @@ class Service:
             if left_s <= 0:
                 return max(due_s, time.monotonic())
             self._changed.clear()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), left_s)
+            try:
+                await asyncio.wait_for(self._changed.wait(), min(left_s, _KEEP_UP_S))
+            except TimeoutError:
+                await asyncio.get_running_loop().run_in_executor(self._worker, self._keep_up)
+
+    def _keep_up(self) -> None:
+        with suppress(TcpvitalsError, OSError):  # the next refresh meets and reports the same
+            self._live.keep_up()
 
     def _refresh(self) -> None:
         try:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Final, TextIO
 from tcpvitals.commands.naming import Naming
 from tcpvitals.commands.output import output_errors
 from tcpvitals.errors import UnexplainedError
-from tcpvitals.kernel import netns_counters
-from tcpvitals.model.verification import has_unexplained
 from tcpvitals.sinks.verification import VerificationConsoleSink, VerificationJsonSink
 from tcpvitals.sources.comparing import Comparer
 
@@ -22,34 +20,35 @@ _TRIES: Final = 5
 class Verifier:
     """Compares, shows, and remembers whether anything was left without an explanation."""
 
-    def __init__(self, stream: TextIO, *, json: bool, shows_errors: bool) -> None:
-        """Make one for a run; it reads nothing until `before_attaching`."""
+    def __init__(self, stream: TextIO, *, json: bool) -> None:
+        """Make one for a run; it compares nothing until `begin`."""
         self._sink = (
             VerificationJsonSink(stream=stream) if json else VerificationConsoleSink(stream=stream)
         )
-        self._comparer = Comparer(netns_counters.read_all, shows_errors=shows_errors, tries=_TRIES)
+        self._comparer: Comparer | None = None
         self._naming = Naming()
-        self._wanted = False
         self._unexplained = False
 
-    def before_attaching(self) -> None:
-        """Read where the kernel's counters stand, just before anything is attached."""
-        self._wanted = True
-        self._comparer.before_attaching()
-
-    def after_attaching(self) -> None:
-        """And just after."""
-        self._comparer.after_attaching()
+    def begin(self, live: LiveSockets) -> None:
+        """Read where both sides stand, right after attaching, if namespaces are counted."""
+        if live.namespaces:
+            self._comparer = Comparer(
+                live.namespaces.kernel,
+                live.namespaces.totals,
+                shows_errors=live.shows_errors,
+                tries=_TRIES,
+            )
+            self._comparer.begin()
 
     def show(self, live: LiveSockets) -> None:
         """Compare, if that was asked for, and show it."""
-        if not self._wanted:
+        if not self._comparer:
             return
-        reports = self._comparer.compare(live.namespaces, lambda: live.losses()["recursion"])
-        self._unexplained |= has_unexplained(reports)
-        names = self._naming.names({report.inode for report in reports})
+        found = self._comparer.compare(lambda: live.losses()["recursion"])
+        self._unexplained |= not found.explained
+        names = self._naming.names({report.inode for report in found.reports})
         with output_errors():
-            self._sink.show(reports, dt.datetime.now().astimezone(), names)
+            self._sink.show(found, dt.datetime.now().astimezone(), names)
 
     def check(self) -> None:
         """At the end.

@@ -1,8 +1,8 @@
 """The groups' slots, seen from user space: mapped memory as numpy arrays.
 
 Owns who has which slot: hands out free ones, and takes back the slots of idle groups when free ones
-run short.  What is counted there is a store's to read and to clear.  Knows nothing of programs and
-hooks.
+run short.  Which slots of other tables leave, and when, is decided elsewhere.  What is counted there
+is a store's to read and to clear.  Knows nothing of programs and hooks.
 
 A slot is taken back in two steps.  First its generation moves on and its key is forgotten, so that
 its sockets look for a place of their own the next time they count; what it counted is part of
@@ -106,8 +106,92 @@ class Reading(Generic[_Figures, _Total]):
     retired: _Total
 
 
-class GroupTable(Generic[_Figures, _Total]):
-    """The groups of one loaded object."""
+class SlotTable(Generic[_Figures, _Total]):
+    """The slots of one table of a loaded object, and how they change hands."""
+
+    def __init__(
+        self, layouts: Layouts, maps: TableMaps, slots: int, store: Store[_Figures]
+    ) -> None:
+        """Map the groups; before anything is attached."""
+        slot = layouts.enum("slot")
+        self._other, self._first = slot["SLOT_OTHER"], slot["SLOT_FIRST"]
+        self._maps, self._slots, self._store = maps, slots, store
+        self._groups = map_records(maps.groups, layouts.struct("group"), slots)
+        self._leaving: Slots = np.zeros(0, np.intp)
+        self._left_ns = 0
+        self._nothing: _Total = self._read(self._leaving).total()
+        self._retired = self._nothing
+
+    @property
+    def limit(self) -> int:
+        """How many groups there may be."""
+        return self._slots - self._first
+
+    @property
+    def end(self) -> int:
+        """All slots that have a group are below this one."""
+        used = np.flatnonzero(self._groups["in_use"])
+        return int(used[-1]) + 1 if len(used) else self._first
+
+    @property
+    def given_back(self) -> _Total:
+        """What was counted in slots that have been zeroed since."""
+        return self._retired
+
+    def _used(self) -> Slots:
+        """Slots that have a group, but for those that are leaving."""
+        return np.setdiff1d(np.flatnonzero(self._groups["in_use"]), self._leaving)
+
+    def _read(self, slots: Slots) -> _Figures:
+        """The figures of some slots, named by slot and generation, which are never used twice."""
+        generations = self._groups["generation"][slots].astype(np.uint64)
+        return self._store.read(slots, slots.astype(np.uint64) << np.uint64(32) | generations)
+
+    def _sums(self) -> tuple[_Total, _Total]:
+        """What was counted without a slot, and what in slots that were taken back."""
+        other: _Total = self._read(np.array([self._other])).total()
+        leaving = self._read(self._leaving).total() if len(self._leaving) else self._nothing
+        return other, self._retired + leaving
+
+    # --- handing out and taking back -----------------------------------------------------
+
+    def _give_all(self) -> None:
+        for slot in range(self._first, self._slots):
+            self._give(slot)
+
+    def _give(self, slot: int) -> None:
+        self._maps.free_slots.update(b"", slot.to_bytes(4, "little"))
+
+    def _leave(self, slots: Slots, now_ns: int) -> None:
+        """Begin to take slots back, in ascending order; none may be leaving."""
+        self._leaving, self._left_ns = slots, now_ns
+        for slot in slots.tolist():
+            self._move_on(slot)
+            self._maps.places.delete(self._groups["key"][slot].tobytes())
+
+    def _move_on(self, slot: int) -> None:
+        generation = int(self._groups["generation"][slot]) + 1 & _ALL_ONES
+        self._groups["generation"][slot] = generation
+        self._store.move_on(slot, generation)
+
+    def _finish_leaving(self, now_ns: int) -> None:
+        """Hand out again what has been left for long enough, if anything has."""
+        if not len(self._leaving) or now_ns - self._left_ns < _GRACE_NS:
+            return
+        self._retired += self._read(self._leaving).total()
+        for slot in self._leaving.tolist():
+            self._clear(slot)
+            self._give(slot)
+        self._leaving = np.zeros(0, np.intp)
+        self._move_on(self._other)  # its sockets may now find a slot of their own
+
+    def _clear(self, slot: int) -> None:
+        self._store.clear(slot)
+        self._groups["in_use"][slot] = 0
+
+
+class GroupTable(SlotTable[_Figures, _Total]):
+    """The groups of one loaded object; idle ones lose their slots when slots run short."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - made in one place
         self,
@@ -122,33 +206,22 @@ class GroupTable(Generic[_Figures, _Total]):
 
         Groups that count nothing for `idle_limit_ns` may lose their slot when slots run short.
         """
-        slot = layouts.enum("slot")
-        self._other, self._first = slot["SLOT_OTHER"], slot["SLOT_FIRST"]
-        self._maps, self._slots = maps, slots
-        self._grouping, self._store = grouping, store
+        super().__init__(layouts, maps, slots, store)
+        self._grouping = grouping
         self.idle_limit_ns = idle_limit_ns
-        self._groups = map_records(maps.groups, layouts.struct("group"), slots)
         self._keys: dict[tuple[int, int], GroupKey] = {}
         self._last_counts = np.zeros(slots, np.uint64)
         self._active_ns = np.zeros(slots, np.int64)
-        self._leaving: Slots = np.zeros(0, np.intp)
-        self._left_ns = 0
-        self._nothing: _Total = self._read(self._leaving).total()
-        self._retired = self._nothing
-        self._give_first_slots()
-
-    @property
-    def limit(self) -> int:
-        """How many groups there may be."""
-        return self._slots - self._first
+        if grouping.fields:
+            self._give_all()
+        else:
+            self._groups["in_use"][self._first] = 1  # the whole host needs no looking up
 
     def read(self, now_ns: int) -> Reading[_Figures, _Total]:
         """All groups' figures at this moment (boot time), and slots taken back where due."""
-        used = np.setdiff1d(np.flatnonzero(self._groups["in_use"]), self._leaving)
+        used = self._used()
         figures = self._read(used)
-        other: _Total = self._read(np.array([self._other])).total()
-        leaving = self._read(self._leaving).total() if len(self._leaving) else self._nothing
-        retired = self._retired + leaving
+        other, retired = self._sums()
         reading = Reading(self._decode_keys(used, now_ns), figures, other, retired)
         self._note_activity(used, figures, now_ns)
         if len(self._leaving):
@@ -156,11 +229,6 @@ class GroupTable(Generic[_Figures, _Total]):
         else:
             self._start_leaving(used, now_ns)
         return reading
-
-    def _read(self, slots: Slots) -> _Figures:
-        """The figures of some slots, named by slot and generation, which are never used twice."""
-        generations = self._groups["generation"][slots].astype(np.uint64)
-        return self._store.read(slots, slots.astype(np.uint64) << np.uint64(32) | generations)
 
     def _decode_keys(self, used: Slots, now_ns: int) -> tuple[GroupKey, ...]:
         """Decoded once in a group's life, which begins as active."""
@@ -175,18 +243,6 @@ class GroupTable(Generic[_Figures, _Total]):
         self._keys = {name: fresh.get(name) or self._keys[name] for name in names}
         return tuple(self._keys.values())
 
-    # --- handing out and taking back -----------------------------------------------------
-
-    def _give_first_slots(self) -> None:
-        if not self._grouping.fields:
-            self._groups["in_use"][self._first] = 1  # the whole host needs no looking up
-            return
-        for slot in range(self._first, self._slots):
-            self._give(slot)
-
-    def _give(self, slot: int) -> None:
-        self._maps.free_slots.update(b"", slot.to_bytes(4, "little"))
-
     def _note_activity(self, used: Slots, figures: _Figures, now_ns: int) -> None:
         counts = figures.counts
         active = used[(counts != self._last_counts[used]) | figures.busy]
@@ -199,31 +255,31 @@ class GroupTable(Generic[_Figures, _Total]):
             return
         idle = used[now_ns - self._active_ns[used] >= self.idle_limit_ns]
         longest_first = idle[np.argsort(self._active_ns[idle], kind="stable")]
-        self._leaving = np.sort(longest_first[: max(1, self.limit // _ENOUGH - free)])
-        self._left_ns = now_ns
-        for slot in self._leaving.tolist():
-            self._move_on(slot)
-            self._maps.places.delete(self._groups["key"][slot].tobytes())
-
-    def _move_on(self, slot: int) -> None:
-        generation = int(self._groups["generation"][slot]) + 1 & _ALL_ONES
-        self._groups["generation"][slot] = generation
-        self._store.move_on(slot, generation)
-
-    def _finish_leaving(self, now_ns: int) -> None:
-        if now_ns - self._left_ns < _GRACE_NS:
-            return
-        self._retired += self._read(self._leaving).total()
-        for slot in self._leaving.tolist():
-            self._clear(slot)
-            self._give(slot)
-        self._leaving = np.zeros(0, np.intp)
-        self._move_on(self._other)  # its sockets may now find a slot of their own
+        self._leave(np.sort(longest_first[: max(1, self.limit // _ENOUGH - free)]), now_ns)
 
     def _clear(self, slot: int) -> None:
-        self._store.clear(slot)
-        self._groups["in_use"][slot] = 0
+        super()._clear(slot)
         self._last_counts[slot] = 0
+
+
+class Held:
+    """Records of a table, read as they stood at one moment once they have been held."""
+
+    def __init__(self, live: Records) -> None:
+        """Read them as they are until then."""
+        self._live = self._copy = live
+
+    def hold(self, end: int) -> Records:
+        """Copy those below `end`, from where they are read until the next time; return them."""
+        self._copy = self._live[:end].copy()
+        return self._copy
+
+    def at(self, slots: Slots) -> Records:
+        """Those of some slots; zeroes for a slot that was taken later."""
+        found = np.zeros(len(slots), self._live.dtype)
+        there = slots < len(self._copy)
+        found[there] = self._copy[slots[there]]
+        return found
 
 
 def map_records(source: Map, record: np.dtype[np.void], length: int, skipped: int = 0) -> Records:

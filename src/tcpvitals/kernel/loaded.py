@@ -20,6 +20,7 @@ from tcpvitals.errors import HookError, PrivilegeError, ResourceError, VerifierE
 from tcpvitals.kernel import libbpf
 from tcpvitals.kernel.btf import Layouts
 from tcpvitals.kernel.group_table import GroupTable, TableMaps
+from tcpvitals.kernel.namespace_table import NamespaceTable
 from tcpvitals.kernel.plan import NO_GROUPS, Attach
 from tcpvitals.kernel.rtt_counters import RttCounters, Shape
 from tcpvitals.kernel.settings import Telling, encode
@@ -68,6 +69,8 @@ _PROG_INFO_BYTES: Final = 232
 _RECURSION_MISSES_AT: Final = 208
 _RUNS_AT, _RUNS = 192, struct.Struct("<QQQ")  # run_time_ns, run_cnt, recursion_misses
 _FLOW_TABLE: Final = ("flow_groups", "flow_places", "free_flows")
+_NAMESPACE_TABLE: Final = ("namespace_groups", "namespace_places", "free_namespaces")
+_NAMESPACE_COUNTERS: Final = ("namespace_counters", "namespace_held")
 _PAGE: Final = 4096
 
 _REMEDIES: Final = {
@@ -137,13 +140,26 @@ class Loaded:
         except OSError as error:
             raise _cannot_map(error) from error
 
-    def flows_table(self, idle_limit_ns: int) -> GroupTable[FlowsTable, int]:
-        """The flows that sent again; made before `attach`."""
+    def flows_table(self, idle_limit_ns: int) -> tuple[GroupTable[FlowsTable, int], FlowCounters]:
+        """The flows that retransmitted, and their counters; made before `attach`."""
         slots = self._request.flows_limit + NO_GROUPS
         maps = TableMaps(*(self.map(name) for name in _FLOW_TABLE))
         try:
             counters = FlowCounters(self.map("flow_segments"), slots)
-            return GroupTable(self.layouts, maps, slots, ENDS, counters, idle_limit_ns)
+            table: GroupTable[FlowsTable, int] = GroupTable(
+                self.layouts, maps, slots, ENDS, counters, idle_limit_ns
+            )
+        except OSError as error:
+            raise _cannot_map(error) from error
+        return table, counters
+
+    def namespaces_table(self) -> NamespaceTable:
+        """The network namespaces and their totals; made before `attach`."""
+        maps = TableMaps(*(self.map(name) for name in _NAMESPACE_TABLE))
+        counters, held = (self.map(name) for name in _NAMESPACE_COUNTERS)
+        slots = self._request.namespaces_limit + NO_GROUPS
+        try:
+            return NamespaceTable(self.layouts, maps, counters, held, slots)
         except OSError as error:
             raise _cannot_map(error) from error
 
@@ -189,6 +205,14 @@ class Loaded:
     def settle(self) -> None:
         """Bring the totals of all live sockets up to date, in every network namespace."""
         self._run(next(name for name in _SETTLE if name in self._wanted))
+
+    def settle_and_mark(self) -> None:
+        """The same, and mark each network namespace that a socket holds."""
+        self._global("mark_namespaces")[0] = 1
+        try:
+            self.settle()
+        finally:
+            self._global("mark_namespaces")[0] = 0
 
     def visit_open_files(self) -> None:
         """Note who listens, and whose each socket is."""
@@ -240,6 +264,7 @@ class Loaded:
             self.map(name).leave_out()
         totals = plan.slots if request.counts_retransmissions else 1
         flows = request.flows_limit + NO_GROUPS if request.flows is not FlowPorts.OFF else 1
+        namespaces = request.namespaces_limit + NO_GROUPS if request.namespaces else 1
         if Telling.RETRANSMISSIONS not in request.telling:
             self.map("attempts").set_max_entries(1)  # a megabyte that nobody would look at
         for name, entries in (
@@ -250,6 +275,7 @@ class Loaded:
             ("free_slots", plan.slots),
             ("live", plan.slots if request.vitals else 1),
             *((name, flows) for name in (*_FLOW_TABLE, "flow_segments")),
+            *((name, namespaces) for name in (*_NAMESPACE_TABLE, *_NAMESPACE_COUNTERS)),
             ("events", request.ring_bytes if request.telling else _PAGE),
         ):
             self.map(name).set_max_entries(entries)
@@ -321,7 +347,7 @@ def _wanted(request: Request, plan: Plan) -> set[str]:
         wanted.add("socket_gone")
     if request.needs_role or request.needs_owner:
         wanted.add(_OPEN_FILES)
-    if request.vitals:
+    if request.namespaces:
         wanted.add(_NAMESPACES)
     if request.totals or request.namespaces:
         wanted.add(_SETTLE[0] if plan.socket_storage else _SETTLE[1])

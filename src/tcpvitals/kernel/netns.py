@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,9 @@ from tcpvitals.errors import UsageError
 from tcpvitals.model.printable import printable
 
 NAMED: Final = Path("/run/netns")
+_MOUNTS: Final = Path("/proc/self/mountinfo")
+_MOUNTED: Final = re.compile(r"^\S+ \S+ \S+ net:\[(\d+)\] (\S+) ", re.MULTILINE)
+_ESCAPED: Final = re.compile(rb"\\([0-7]{3})")
 # Inode numbers of namespaces begin here (PROC_DYNAMIC_FIRST of fs/proc/generic.c), but for the
 # initial ones, which are a little below since 6.18 (enum init_ns_ino of linux/nsfs.h).  Process ids
 # end at 2^22 (PID_MAX_LIMIT).
@@ -89,3 +93,21 @@ def names() -> dict[int, str]:
     if host := of_host():
         found[host] = HOST
     return found
+
+
+def mounts() -> list[tuple[int, Path]]:
+    """Inode number and place of each namespace that is mounted: ip netns, containers, CNI.
+
+    Source: proc_pid_mountinfo(5); the root of such a mount is `net:[INODE]`.
+    """
+    try:
+        text = os.fsdecode(_MOUNTS.read_bytes())
+    except OSError:
+        return []
+    return [(int(inode), _unescaped(place)) for inode, place in _MOUNTED.findall(text)]
+
+
+def _unescaped(place: str) -> Path:
+    """Spaces and the like are octal there."""
+    plain = _ESCAPED.sub(lambda found: bytes([int(found[1], 8)]), os.fsencode(place))
+    return Path(os.fsdecode(plain))

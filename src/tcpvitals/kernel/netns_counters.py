@@ -1,14 +1,14 @@
 """The kernel's own TCP counters, of every network namespace that can be found.
 
-There are two ways to them.  `read_all` enters each namespace, and needs root.  `read_through` reads
-what /proc shows of a process in it, which anyone may who knows of one; the kernel half does.
+There are two ways to them.  `read_through` reads what /proc shows of a process in a namespace; the
+kernel half names the process and the namespace's identity, and no privilege is needed.  `read_all`
+also enters the namespaces that are mounted and without a process, and needs root.
 
 The only place that enters namespaces.  It does so in a thread that nothing else ever uses and that
 ends when the last one is read, so that no socket of ours is ever made in a foreign namespace by
 accident.  Nothing stays open: a descriptor would keep a namespace alive.
 
-Namespaces are found by the processes in them and by the names that `ip netns` gave.  One that only
-a thread, an open file or a socket holds is not found.
+A namespace that only a thread, an open file or a socket holds is not found.
 """
 
 from __future__ import annotations
@@ -19,16 +19,19 @@ import os
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tcpvitals.kernel import netns
 from tcpvitals.kernel.libbpf.setns import join_network_namespace
+from tcpvitals.model.namespaces import Netns
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import TypeAlias
+
+    Counters: TypeAlias = dict[Netns, dict[str, int]]
 
 COUNTERS: Final = (
     "TcpRetransSegs",
@@ -50,93 +53,62 @@ _MOST_PLACES: Final = 4
 _OWN: Final = Path("/proc/thread-self/net")  # the namespace that this thread is in
 
 
-@dataclass(frozen=True, slots=True)
-class NetnsCounters:
-    """One namespace's counters since it began; `cookie` is 0 where the kernel does not tell it.
+def read_all(found: Iterable[tuple[int, int, int]]) -> Counters:
+    """Read every namespace; one that cannot be read is left out.  Needs root.
+
+    Args:
+        found: as in `read_through`.
+    """
+    read = read_through(found)
+    known = {one.inode for one in read}
+    places: dict[int, list[Path]] = {}
+    for inode, place in netns.mounts():
+        if inode not in known:
+            places.setdefault(inode, []).append(place)
+    return read | read_apart(places)
+
+
+def read_through(found: Iterable[tuple[int, int, int]]) -> Counters:
+    """Read every namespace through a process in it; one that cannot be read is left out.
 
     A counter that this kernel lacks is not among them.
-    """
-
-    inode: int
-    cookie: int
-    counters: Mapping[str, int]
-
-
-def read_all() -> dict[int, NetnsCounters]:
-    """Read every namespace, by inode number; one that cannot be read is left out.  Needs root."""
-    return _read_apart(find_places())
-
-
-def read(inodes: Collection[int]) -> dict[int, NetnsCounters]:
-    """Read only these namespaces; one that cannot be found or read is left out.  Needs root."""
-    wanted = set(inodes)
-    if not wanted:
-        return {}
-    places = find_places()
-    return _read_apart({inode: places[inode] for inode in wanted & places.keys()})
-
-
-def read_through(found: Iterable[tuple[int, int, int]]) -> dict[int, NetnsCounters]:
-    """Read every namespace through a process in it; one that cannot be read is left out.
 
     Args:
         found: inode number and cookie of each namespace, and a process in it, for every process;
             a few are tried, since one may have ended.
     """
-    read: dict[int, NetnsCounters] = {}
-    tried: dict[int, int] = {}
+    read: Counters = {}
+    tried: dict[Netns, int] = {}
     for inode, cookie, process in found:
-        if inode in read or tried.get(inode, 0) >= _MOST_PLACES:
+        one = Netns(inode, cookie)
+        if one in read or tried.get(one, 0) >= _MOST_PLACES:
             continue
-        tried[inode] = tried.get(inode, 0) + 1
+        tried[one] = tried.get(one, 0) + 1
         with contextlib.suppress(OSError):
-            read[inode] = NetnsCounters(inode, cookie, _counters(Path(f"/proc/{process}/net")))
+            read[one] = _counters(Path(f"/proc/{process}/net"))
     return read
 
 
-def find_places() -> dict[int, list[Path]]:
-    """Where each namespace can be opened, by inode number: names first, they outlive processes.
+def read_apart(places: Mapping[int, Sequence[Path]]) -> Counters:
+    """Enter namespaces by the places where they are mounted, and read them.  Needs root.
 
-    What cannot be looked at, because it is gone or not permitted, is passed over.
+    The thread is gone at the end, from the last namespace that it entered.
     """
-    found: dict[int, list[Path]] = {}
-    for path in (*_names(), *_processes()):
-        with contextlib.suppress(OSError):
-            places = found.setdefault(path.stat().st_ino, [])
-            if len(places) < _MOST_PLACES:
-                places.append(path)
-    return found
-
-
-def _names() -> Iterator[Path]:
-    with contextlib.suppress(OSError):
-        yield from netns.NAMED.iterdir()
-
-
-def _processes() -> Iterator[Path]:
-    with contextlib.suppress(OSError):
-        for entry in os.scandir("/proc"):
-            if entry.name.isdecimal():
-                yield Path(entry.path, "ns/net")
-
-
-def _read_apart(places: Mapping[int, Sequence[Path]]) -> dict[int, NetnsCounters]:
-    """The thread is gone at the end, from the last namespace that it entered."""
+    if not places:
+        return {}
     with ThreadPoolExecutor(1, "netns-counters") as apart:
         return apart.submit(_read_each, places).result()
 
 
-def _read_each(places: Mapping[int, Sequence[Path]]) -> dict[int, NetnsCounters]:
-    read = (_read_any(inode, paths) for inode, paths in places.items())
-    return {one.inode: one for one in read if one}
-
-
-def _read_any(inode: int, paths: Sequence[Path]) -> NetnsCounters | None:
-    for path in paths:
-        with contextlib.suppress(OSError):
-            _enter(path, inode)
-            return NetnsCounters(inode, _cookie(), _counters(_OWN))
-    return None
+def _read_each(places: Mapping[int, Sequence[Path]]) -> Counters:
+    read: Counters = {}
+    for inode, paths in places.items():
+        for path in paths[:_MOST_PLACES]:
+            with contextlib.suppress(OSError):
+                _enter(path, inode)
+                read[Netns(inode, _cookie())] = _counters(_OWN)
+                break
+    return read
 
 
 def _enter(path: Path, inode: int) -> None:
@@ -151,7 +123,7 @@ def _enter(path: Path, inode: int) -> None:
 
 
 def _cookie() -> int:
-    """Of the namespace that this thread is in."""
+    """Of the namespace that this thread is in; 0 where the kernel does not say (before 5.14)."""
     with contextlib.suppress(OSError), socket.socket() as tcp:
         cookie = tcp.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, _COOKIE_BYTES)
         return int.from_bytes(cookie, sys.byteorder)

@@ -42,9 +42,9 @@ class Request:
 
     Without anything to group by there is one group, whatever `max_groups` says.
     `measurement` asks for a histogram of RTT, `totals` for what each group sent and sent again,
-    `namespaces` for the same of each network namespace, filters or not, and `telling` for events,
-    with a ring of `ring_bytes` (a power of two) to hold them until they are read.  `vitals` asks,
-    beside totals, for histograms of srtt, rtt and inflation all at once and for how many
+    `namespaces` for the same of each network namespace, filters or not, of `namespaces_limit` at
+    most at a time, and `telling` for events, with a ring of `ring_bytes` (a power of two) to hold
+    them until they are read.  `vitals` asks, beside totals, for histograms of srtt, rtt and inflation all at once and for how many
     connections are open; `flows` for the retransmissions of at most `flows_limit` flows.
     """
 
@@ -54,6 +54,7 @@ class Request:
     measurement: Measurement | None = None
     totals: bool = False
     namespaces: bool = False
+    namespaces_limit: int = 4096
     telling: frozenset[Telling] = frozenset()
     ring_bytes: int = 1 << 24
     vitals: bool = False

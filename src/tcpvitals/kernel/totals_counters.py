@@ -1,4 +1,4 @@
-"""The totals where the kernel half keeps them: of groups by slot, of network namespaces by key."""
+"""The totals where the kernel half keeps them, of groups and of network namespaces, by slot."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from tcpvitals.kernel.group_table import map_records
-from tcpvitals.model.totals import CAUSES, FIELDS, Totals, TotalsTable
+from tcpvitals.kernel.group_table import Held, map_records
+from tcpvitals.model.totals import CAUSES, FIELDS, TotalsTable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tcpvitals.kernel.btf import Layouts
     from tcpvitals.kernel.group_table import Records, Slots
     from tcpvitals.kernel.libbpf import Map
@@ -32,16 +30,26 @@ class CauseNumbers:
 
 
 class TotalsCounters:
-    """The totals of one loaded object's groups, by slot."""
+    """The totals of one table's groups, by slot."""
 
     def __init__(self, layouts: Layouts, counters: Map, slots: int) -> None:
         """Map them all: a slot's are less than a cache page's thirtieth."""
         self._causes = CauseNumbers(layouts)
+        self._other = layouts.enum("slot")["SLOT_OTHER"]
         self._records = map_records(counters, layouts.struct("retrans_counters"), slots)
+        self._held = Held(self._records)
 
     def read(self, slots: Slots, ids: Counts) -> TotalsTable:
         """The totals of some slots."""
-        return TotalsTable(ids, columns(self._records[slots], self._causes))
+        return TotalsTable(ids, columns(self._held.at(slots), self._causes))
+
+    def hold(self, end: int) -> int:
+        """Until the next time, read what slots below `end` have now; their retransmitted segments.
+
+        Those of the slot UNRESOLVED are of no group.
+        """
+        retransmitted = self._held.hold(end)["segments_retransmitted"]
+        return int(retransmitted[self._other :].sum(dtype=np.uint64))
 
     def move_on(self, slot: int, generation: int) -> None:
         """Nothing to do: programs look a generation up beside the key."""
@@ -56,14 +64,3 @@ def columns(records: Records, causes: CauseNumbers) -> Counts:
     plain = [records[name] for name in FIELDS[: -len(CAUSES)]]
     by_cause = [records["by_cause"][..., causes.of[cause]] for cause in CAUSES]
     return np.stack([*plain, *by_cause], axis=-1).astype(np.uint64)
-
-
-def read_namespaces(layouts: Layouts, namespaces: Map) -> Mapping[tuple[int, int], Totals]:
-    """The totals of each network namespace, by inode number and cookie (0 where unknown)."""
-    looked_up = ((key, namespaces.lookup(key)) for key in namespaces.keys())  # noqa: SIM118 - a map is no dict
-    found = {key: value for key, value in looked_up if value is not None}
-    names = np.frombuffer(b"".join(found), layouts.struct("netns_key"))
-    records = np.frombuffer(b"".join(found.values()), layouts.struct("retrans_counters"))
-    totals = columns(records, CauseNumbers(layouts))
-    places = zip(names["inode"].tolist(), names["cookie"].tolist(), strict=True)
-    return dict(zip(places, map(Totals, totals), strict=True))

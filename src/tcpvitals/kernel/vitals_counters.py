@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tcpvitals.kernel.group_table import map_records
+from tcpvitals.kernel.group_table import Held, map_records
 from tcpvitals.kernel.rtt_counters import RttCounters
 from tcpvitals.kernel.totals_counters import TotalsCounters
 from tcpvitals.model.measurement import Unit
@@ -44,6 +44,10 @@ class VitalsCounters:
         """Before the iterator counts what is open: forget what it counted last time."""
         self._live[:] = 0
 
+    def hold_totals(self, end: int) -> int:
+        """As `TotalsCounters.hold`."""
+        return self._totals.hold(end)
+
     def read(self, slots: Slots, ids: Counts) -> VitalsTable:
         """The vitals of some slots, in ascending order."""
         histograms = {sample: one.read(slots, ids) for sample, one in self._histograms.items()}
@@ -66,11 +70,16 @@ class FlowCounters:
 
     def __init__(self, segments: Map, slots: int) -> None:
         """Map them."""
-        self._segments = map_records(segments, _U64, slots)["count"]
+        records = map_records(segments, _U64, slots)
+        self._segments, self._held = records["count"], Held(records)
 
     def read(self, slots: Slots, ids: Counts) -> FlowsTable:
         """Those of some slots."""
-        return FlowsTable(ids, self._segments[slots])
+        return FlowsTable(ids, self._held.at(slots)["count"])
+
+    def hold(self, end: int) -> int:
+        """Until the next time, read what slots below `end` have now; their sum."""
+        return int(self._held.hold(end)["count"].sum(dtype=np.uint64))
 
     def move_on(self, slot: int, generation: int) -> None:
         """Nothing to do: programs look the slot up each time."""

@@ -7,7 +7,7 @@ the comparing, and the reasons that hold for every counter.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from tcpvitals.model.event import Cause
@@ -42,16 +42,20 @@ class View:
         return (self.seen.now_high or {}).get(counter, 0)
 
     def grown(self, counter: str) -> int:
-        """All that the kernel may have counted while we did."""
-        return self.now(counter) - self.seen.before.get(counter, 0)
+        """All that the kernel may have counted since the baseline."""
+        return self.now(counter) - self.seen.base_low.get(counter, 0)
 
     def moved(self, counter: str) -> int:
         """What the kernel counted while ours were read."""
         return self.now(counter) - self.seen.now_low.get(counter, 0)
 
-    def attached(self, counter: str) -> int:
-        """What the kernel counted while programs were being attached."""
-        return self.seen.after.get(counter, 0) - self.seen.before.get(counter, 0)
+    def moved_at_baseline(self, counter: str) -> int:
+        """What the kernel counted while the baseline was read."""
+        return self.seen.base_high.get(counter, 0) - self.seen.base_low.get(counter, 0)
+
+    def of(self, ours: Mapping[str, int]) -> View:
+        """Return the same with other totals of ours."""
+        return replace(self, seen=replace(self.seen, ours=ours))
 
     @property
     def failed(self) -> int:

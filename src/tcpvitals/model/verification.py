@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from tcpvitals.model.expectations import Expectation
+    from tcpvitals.model.totals import Totals
 
 Status: TypeAlias = Literal["equal", "explained", "unexplained"]
 
@@ -27,19 +28,20 @@ class Observation:
 
     Attributes:
         inode: the namespace's inode number.
-        ours: our totals since we attached: fields of struct retrans_counters, causes by `Cause`.
-        before: the kernel's just before attaching; empty for a namespace that was born later.
-        after: the kernel's just after attaching; likewise.
+        ours: our totals since the baseline: fields of struct retrans_counters, causes by `Cause`.
+        base_low: the kernel's just before our baseline was read, right after attaching; empty for a
+            namespace that was born later.
+        base_high: the kernel's just after our baseline; likewise.
         now_low: the kernel's just before `ours` was read; empty for one that was born in between.
-        now_high: the kernel's just after; None if the namespace was gone by then.
+        now_high: the kernel's just after.
     """
 
     inode: int
     ours: Mapping[str, int]
-    before: Mapping[str, int]
-    after: Mapping[str, int]
+    base_low: Mapping[str, int]
+    base_high: Mapping[str, int]
     now_low: Mapping[str, int]
-    now_high: Mapping[str, int] | None
+    now_high: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,8 @@ class Comparison:
     """One counter: `difference` is ours less the kernel's, `kernel` what it counted since.
 
     `explanation` is None where there is nothing to explain, or where nothing explains it all.
+    `allowed` is how great a difference that way all known reasons explain together, 0 where there
+    is none.
     """
 
     counter: str
@@ -55,20 +59,20 @@ class Comparison:
     difference: int
     explanation: str | None
     status: Status
+    allowed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class NamespaceReport:
-    """One namespace's comparisons; none if it is gone, which is no failure."""
+    """One namespace's comparisons."""
 
     inode: int
     comparisons: tuple[Comparison, ...]
-    gone: bool = False
 
     @property
     def active(self) -> bool:
         """Whether either side counted anything at all."""
-        return self.gone or any(one.ours or one.kernel for one in self.comparisons)
+        return any(one.ours or one.kernel for one in self.comparisons)
 
     @property
     def explained(self) -> bool:
@@ -76,44 +80,77 @@ class NamespaceReport:
         return all(one.status != "unexplained" for one in self.comparisons)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Gone:
+    """Namespaces in which we counted, and which cannot be read any more: how many, and how much."""
+
+    namespaces: int
+    totals: Totals
+
+    @property
+    def retransmitted(self) -> int:
+        """Segments that were retransmitted there."""
+        return self.totals["segments_retransmitted"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verification:
+    """All comparisons of one moment.
+
+    Attributes:
+        reports: one of each namespace that can be compared.
+        unknown: inode numbers of those whose identity could not be read: they are not compared.
+        gone: those that are not compared because they cannot be read, which is no failure.
+    """
+
+    reports: tuple[NamespaceReport, ...]
+    unknown: tuple[int, ...]
+    gone: Gone
+
+    @property
+    def explained(self) -> bool:
+        """Whether no difference is left without an explanation."""
+        return all(report.explained for report in self.reports)
+
+
 def verify(
-    observations: Iterable[Observation], *, shows_errors: bool, skipped: int
+    observations: Iterable[Observation],
+    *,
+    shows_errors: bool,
+    skipped: int,
+    overflow: Mapping[str, int],
 ) -> list[NamespaceReport]:
     """Compare every counter that this kernel has, in each namespace.
 
     Args:
-        observations: one of each namespace; a namespace that is gone and in which we had counted
-            nothing is left out of the result.
+        observations: one of each namespace.
         shows_errors: the tracepoint tcp_retransmit_skb tells failures too (6.17).
         skipped: how many runs of our programs the kernel skipped, in whichever namespace.
+        overflow: our totals of namespaces for which there was no slot; empty if there were none.
     """
-    reports = (_report(View(one, shows_errors, skipped)) for one in observations)
-    return [report for report in reports if report]
+    return [_report(View(one, shows_errors, skipped), overflow) for one in observations]
 
 
-def has_unexplained(reports: Iterable[NamespaceReport]) -> bool:
-    """Tell whether any difference is left without an explanation."""
-    return not all(report.explained for report in reports)
-
-
-def _report(view: View) -> NamespaceReport | None:
-    seen = view.seen
-    if seen.now_high is None:
-        return NamespaceReport(seen.inode, (), gone=True) if any(seen.ours.values()) else None
+def _report(view: View, overflow: Mapping[str, int]) -> NamespaceReport:
     comparisons = (
-        _compare(view, counter, expect(view))
+        _compare(view, counter, expect(view), expect(view.of(overflow)).ours if overflow else 0)
         for counter, expect in EXPECTATIONS.items()
-        if counter in seen.now_high
+        if counter in view.seen.now_high
     )
-    return NamespaceReport(seen.inode, tuple(comparisons))
+    return NamespaceReport(view.seen.inode, tuple(comparisons))
 
 
-def _compare(view: View, counter: str, expected: Expectation) -> Comparison:
+def _compare(view: View, counter: str, expected: Expectation, overflow: int) -> Comparison:
     kernel = view.grown(counter)
     difference = expected.ours - kernel
     own = expected.less if difference > 0 else expected.more
-    general = _general(view, (counter, *expected.reads))
+    general = (
+        *_moved(view, counter, expected.reads, ours_more=difference > 0),
+        *_general(view),
+        Allowance(0 if difference > 0 else overflow, "namespaces past the limit: at most {most}"),
+    )
     explanation = _explain(abs(difference), (*own, *general))
+    allowed = sum(max(0, one.most) for one in (*own, *general)) if difference else 0
     status: Status = "explained" if explanation else "unexplained"
     return Comparison(
         counter.removeprefix("TcpExt").removeprefix("Tcp"),
@@ -122,18 +159,33 @@ def _compare(view: View, counter: str, expected: Expectation) -> Comparison:
         difference,
         explanation,
         status if difference else "equal",
+        allowed,
     )
 
 
-def _general(view: View, counters: tuple[str, ...]) -> tuple[Allowance, ...]:
+def _moved(
+    view: View, counter: str, reads: tuple[str, ...], *, ours_more: bool
+) -> tuple[Allowance, ...]:
+    """What moved while it was read.
+
+    `kernel` is the most that it may have counted: from its first reading at the baseline to its
+    last reading now.  So its own movement can only make it more than ours.  That of the others that
+    ours is made of goes either way.
+    """
+    counters = reads if ours_more else (counter, *reads)
+    now = sum(view.moved(one) for one in counters)
+    base = sum(view.moved_at_baseline(one) for one in counters)
+    return (
+        Allowance(now, "moved while reading: {n} of at most {most}"),
+        Allowance(base, "moved while the baseline was read: {n} of at most {most}"),
+    )
+
+
+def _general(view: View) -> tuple[Allowance, ...]:
     """What may make any counter differ, either way."""
-    moved = sum(view.moved(counter) for counter in counters)
-    attached = sum(view.attached(counter) for counter in counters)
     # A run that was skipped may have been about a packet of many segments.
     skipped = max(view.skipped, view.without_cause) if view.skipped else 0
     return (
-        Allowance(moved, "moved while reading: at most {most}"),
-        Allowance(attached, "before all programs were attached: at most {most}"),
         Allowance(skipped, "runs that the kernel skipped: at most {most}"),
     )
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tcpvitals.model.histogram import Counts, Flags
     from tcpvitals.model.key import GroupKey
     from tcpvitals.model.names import Names
+    from tcpvitals.model.namespaces import Netns
     from tcpvitals.model.rtt import Counters, Distribution
     from tcpvitals.model.totals import Totals, TotalsTable
     from tcpvitals.model.verification import NamespaceReport
@@ -130,7 +131,7 @@ class VitalsSnapshot:
 
     `keys` are in the order of `table`.  `other` and `retired` are as in `Snapshot`.  `namespaces`
     compares our count of each network namespace with the kernel's own, and `kernel` is that, by
-    inode number and by name as in `nstat`.  `losses` is what was not counted, by reason.
+    namespace and by name as in `nstat`.  `losses` is what was not counted, by reason.
     `host_netns` is the inode number of the host's own namespace, `shows_errors` is as in
     `TotalsPrint`, and `took_s` is how long it took to read all this.
     """
@@ -144,7 +145,7 @@ class VitalsSnapshot:
     groups_limit: int
     flows: FlowsSnapshot | None
     namespaces: tuple[NamespaceReport, ...]
-    kernel: Mapping[int, Mapping[str, int]]
+    kernel: Mapping[Netns, Mapping[str, int]]
     losses: Mapping[str, int]
     programs: tuple[ProgramRuns, ...]
     names: Names

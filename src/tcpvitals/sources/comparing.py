@@ -2,87 +2,152 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from tcpvitals.model.totals import FIELDS, Totals
-from tcpvitals.model.verification import Observation, verify
+from tcpvitals.model.verification import Gone, Observation, Verification, verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tcpvitals.kernel.netns_counters import NetnsCounters
-    from tcpvitals.model.verification import NamespaceReport
+    from tcpvitals.model.namespaces import NamespaceTotals, Netns
 
-    Kernel: TypeAlias = Mapping[int, NetnsCounters]
-    Ours: TypeAlias = Mapping[tuple[int, int], Totals]
+    Kernel: TypeAlias = Mapping[Netns, Mapping[str, int]]
+
+_BASELINE_TRIES: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Ours, read between two readings of the kernel's."""
+
+    low: Kernel
+    ours: NamespaceTotals
+    high: Kernel
+
+    @property
+    def moved(self) -> int:
+        """How much the kernel's counters moved meanwhile."""
+        return sum(
+            value - self.low.get(one, {}).get(counter, 0)
+            for one, counters in self.high.items()
+            for counter, value in counters.items()
+        )
+
+    def ours_of(self, one: Netns) -> Totals:
+        return self.ours.each.get(one, _NOTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class _Baseline:
+    """Where both stood when the comparison of a namespace began; nothing for one born later.
+
+    `retirements` says how often our totals of it had been retired by then.
+    """
+
+    ours: Totals
+    low: Mapping[str, int]
+    high: Mapping[str, int]
+    retirements: int = 0
+
+
+_NOTHING: Final = Totals.empty()
+_BORN: Final = _Baseline(_NOTHING, {}, {})
 
 
 class Comparer:
-    """Remembers where the kernel's counters stood when we attached, and compares from there on."""
+    """Remembers where both sides stood right after attaching, and compares what came since."""
 
-    def __init__(self, read: Callable[[], Kernel], *, shows_errors: bool, tries: int) -> None:
-        """Compare with what `read` reads of the kernel.
+    def __init__(
+        self,
+        read: Callable[[], Kernel],
+        ours: Callable[[], NamespaceTotals],
+        *,
+        shows_errors: bool,
+        tries: int,
+    ) -> None:
+        """Compare `ours` with what `read` reads of the kernel.
 
         Ours are read between two readings of the kernel's; where packets never stop, no two are of
-        the same moment: it is tried again so often, and then the difference is told.
+        the same moment: it is tried again so often, and the calmest reading is compared.
         """
-        self._read_kernel = read
-        self._shows_errors = shows_errors
-        self._tries = tries
-        self._before: Kernel = {}
-        self._after: Kernel = {}
+        self._read_kernel, self._read_ours = read, ours
+        self._shows_errors, self._tries = shows_errors, tries
+        # None: could not be read when we attached.
+        self._baselines: dict[Netns, _Baseline | None] = {}
         self.kernel: Kernel = {}
 
-    def before_attaching(self) -> None:
-        """Read where the kernel's counters stand, just before anything is attached."""
-        self._before = self._read_kernel()
+    def begin(self) -> None:
+        """Read where both sides stand: everything is attached by now."""
+        look = self._look(_BASELINE_TRIES)
+        hidden = dict.fromkeys(look.ours.each)
+        self._baselines = {**hidden, **{one: _baseline(one, look) for one in look.high}}
 
-    def after_attaching(self) -> None:
-        """And just after."""
-        self._after = self._read_kernel()
-
-    def compare(
-        self, ours: Callable[[], Ours], skipped: Callable[[], int]
-    ) -> list[NamespaceReport]:
+    def compare(self, skipped: Callable[[], int]) -> Verification:
         """Compare; `kernel` is then the newest reading.
 
         Args:
-            ours: reads our totals of each namespace, by inode number and cookie.
             skipped: reads how many runs of our programs the kernel skipped.
         """
-        low = self._read_kernel()
-        totals, high = ours(), self._read_kernel()
-        for _ in range(self._tries - 1):
-            if low == high:
-                break
-            low, totals, high = high, ours(), self._read_kernel()
-        self.kernel = high
-        observations = [
-            self._observation(inode, cookie, found, low)
-            for (inode, cookie), found in _complete(totals, high).items()
-        ]
-        return verify(observations, shows_errors=self._shows_errors, skipped=skipped())
+        look = self._look(self._tries)
+        self._forget_the_dead(look.high)
+        reports = verify(
+            [self._observation(one, look) for one in look.high if one.cookie],
+            shows_errors=self._shows_errors,
+            skipped=skipped(),
+            overflow=_overflow(look.ours.other),
+        )
+        unknown = tuple(one.inode for one in look.high if not one.cookie)
+        return Verification(tuple(reports), unknown, _gone(look))
 
-    def _observation(self, inode: int, cookie: int, totals: Totals, low: Kernel) -> Observation:
+    def _look(self, tries: int) -> _Look:
+        """The calmest of so many readings, or the first in which nothing moved."""
+        best = look = _Look(self._read_kernel(), self._read_ours(), self._read_kernel())
+        for _ in range(tries - 1):
+            if not best.moved:
+                break
+            look = _Look(look.high, self._read_ours(), self._read_kernel())
+            best = min(best, look, key=lambda one: one.moved)
+        self.kernel = look.high
+        return best
+
+    def _observation(self, one: Netns, look: _Look) -> Observation:
+        base = self._baselines.get(one, _BORN)
+        if base is None or base.retirements != look.ours.retirements.get(one, 0):
+            base = self._baselines[one] = _baseline(one, look)
+        ours = look.ours_of(one)
         return Observation(
-            inode=inode,
-            ours={name: totals[name] for name in FIELDS},
-            before=_counters(self._before, inode, cookie) or {},
-            after=_counters(self._after, inode, cookie) or {},
-            now_low=_counters(low, inode, cookie) or {},
-            now_high=_counters(self.kernel, inode, cookie),
+            inode=one.inode,
+            ours={name: ours[name] - base.ours[name] for name in FIELDS},
+            base_low=base.low,
+            base_high=base.high,
+            now_low=look.low.get(one, {}),
+            now_high=look.high[one],
         )
 
+    def _forget_the_dead(self, kernel: Kernel) -> None:
+        """Where an inode number has been used again, the baseline before is of no use."""
+        newest = {one.inode: one.cookie for one in kernel}
+        self._baselines = {
+            one: base
+            for one, base in self._baselines.items()
+            if newest.get(one.inode, one.cookie) in {one.cookie, 0}
+        }
 
-def _counters(kernel: Kernel, inode: int, cookie: int) -> Mapping[str, int] | None:
-    """The kernel's counters of a namespace, unless another has its inode number by now."""
-    found = kernel.get(inode)
-    same = found and (not cookie or not found.cookie or cookie == found.cookie)
-    return found.counters if found and same else None
+
+def _overflow(other: Totals) -> dict[str, int]:
+    return {name: other[name] for name in FIELDS} if other.values.any() else {}
 
 
-def _complete(ours: Ours, kernel: Kernel) -> dict[tuple[int, int], Totals]:
-    """All that we counted in, and all in which the kernel may have counted without us."""
-    inodes = {inode for inode, _ in ours}
-    missing = {(one.inode, one.cookie) for one in kernel.values() if one.inode not in inodes}
-    return {**ours, **dict.fromkeys(missing, Totals.empty())}
+def _baseline(one: Netns, look: _Look) -> _Baseline:
+    retirements = look.ours.retirements.get(one, 0)
+    return _Baseline(look.ours_of(one), look.low.get(one, {}), look.high[one], retirements)
+
+
+def _gone(look: _Look) -> Gone:
+    """All that we counted in and that cannot be read any more, whether or not it has a slot yet."""
+    readable = {*look.high, *(one.inode for one in look.high if not one.cookie)}
+    left = [totals for one, totals in look.ours.each.items() if not {one, one.inode} & readable]
+    total = sum(left, start=look.ours.retired)
+    return Gone(len(left) + look.ours.gone, total)

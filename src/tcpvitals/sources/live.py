@@ -10,11 +10,12 @@ from tcpvitals.errors import ResourceError
 from tcpvitals.kernel import libbpf
 from tcpvitals.kernel.event_records import EventRecords
 from tcpvitals.kernel.loaded import Loaded
-from tcpvitals.kernel.totals_counters import read_namespaces
+from tcpvitals.kernel.netns_counters import read_all
 from tcpvitals.model.measurement import Measurement
 from tcpvitals.model.rtt import Counters, Distribution
 from tcpvitals.model.snapshot import Snapshot
 from tcpvitals.model.totals import Totals, TotalsTable
+from tcpvitals.sources.namespaces import LiveNamespaces
 from tcpvitals.sources.owners import OwnerSearch
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class LiveSockets:
             self._loaded = undo.enter_context(Loaded(request, plan))
             self._table = self._loaded.totals_table(round(idle_s * _NS))
             self._records = EventRecords(self._loaded.layouts)
+            self.namespaces = LiveNamespaces(self._loaded, read_all) if request.namespaces else None
             self._ring = self._open_ring() if request.telling else None
             if self._ring:
                 undo.callback(self._ring.close)
@@ -137,15 +139,16 @@ class LiveSockets:
         """Look for whose each new socket is, when that is due."""
         self._owners.look()
 
+    def keep_up(self) -> None:
+        """Look for owners, and for network namespaces that are gone, when that is due."""
+        self.find_owners()
+        if self.namespaces:
+            self.namespaces.look_again()
+
     def totals(self) -> TotalsSnapshot:
         """All totals at this moment, live sockets included."""
         self._loaded.settle()
         return _snapshot(self._loaded, self._table)
-
-    def namespaces(self) -> Mapping[tuple[int, int], Totals]:
-        """Each network namespace's totals, filters or not, by inode number and cookie."""
-        self._loaded.settle()
-        return read_namespaces(self._loaded.layouts, self._loaded.map("namespaces"))
 
 
 def _snapshot(loaded: Loaded, table: GroupTable[_Table, _Total]) -> Snapshot[_Table, _Total]:

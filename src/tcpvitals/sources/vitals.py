@@ -6,25 +6,25 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
+from tcpvitals.kernel.flows_beside_groups import FlowsBesideGroups
 from tcpvitals.kernel.loaded import Loaded
 from tcpvitals.kernel.netns_counters import read_through
-from tcpvitals.kernel.totals_counters import read_namespaces
 from tcpvitals.model.key import Field, FlowPorts
 from tcpvitals.model.vitals import FlowsSnapshot, VitalsSnapshot
 from tcpvitals.sources.comparing import Comparer
 from tcpvitals.sources.live import boot_time_ns
+from tcpvitals.sources.namespaces import LiveNamespaces
 from tcpvitals.sources.owners import OwnerSearch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection
     from typing import Self
 
-    from tcpvitals.kernel.netns_counters import NetnsCounters
     from tcpvitals.kernel.plan import Plan
     from tcpvitals.kernel.settings import Request
     from tcpvitals.model.key import GroupKey
     from tcpvitals.model.names import Names
-    from tcpvitals.model.totals import Totals
+    from tcpvitals.model.namespaces import NamespaceTotals
 
 _NS: Final = 1_000_000_000
 # What moves while it is read is told as that; another reading may be had at the next refresh.
@@ -48,21 +48,27 @@ class LiveVitals:
         """
         self._shows_errors = plan.shows_errors
         idle_ns = round(idle_s * _NS)
-        self._comparer = Comparer(self._kernel, shows_errors=plan.shows_errors, tries=_TRIES)
         with ExitStack() as undo:
             self._loaded = undo.enter_context(Loaded(request, plan))
-            self._table, self._counters = self._loaded.vitals_table(idle_ns)
+            groups = self._table, self._counters = self._loaded.vitals_table(idle_ns)
             with_flows = request.flows is not FlowPorts.OFF
-            self._flows = self._loaded.flows_table(idle_ns) if with_flows else None
-            self._loaded.attach_iterators()
-            self._comparer.before_attaching()
-            self._loaded.attach_hooks()
-            self._comparer.after_attaching()
+            flows = self._loaded.flows_table(idle_ns) if with_flows else None
+            self._flows, self._both = flows and flows[0], FlowsBesideGroups(groups, flows)
+            self._namespaces = LiveNamespaces(self._loaded, read_through)
+            self._loaded.attach()
+            self._comparer = self._comparing()
             self._undo = undo.pop_all()
         # Who owns a socket matters only to those who group by it; the search was done once.
         by_process = Field.PROCESS in request.grouping.fields
         self._owners = OwnerSearch(self._loaded) if by_process else None
         self.start_ns = boot_time_ns()
+
+    def _comparing(self) -> Comparer:
+        comparer = Comparer(
+            self._namespaces.kernel, self._totals, shows_errors=self._shows_errors, tries=_TRIES
+        )
+        comparer.begin()
+        return comparer
 
     def __enter__(self) -> Self:
         """Itself, closed at the end of the block."""
@@ -78,6 +84,10 @@ class LiveVitals:
             if table:
                 table.idle_limit_ns = round(idle_s * _NS)
 
+    def keep_up(self) -> None:
+        """Between snapshots: look for network namespaces that are gone, before slots run short."""
+        self._namespaces.look_if_filling()
+
     def snapshot(
         self, host_netns: int, names: Callable[[Collection[GroupKey]], Names]
     ) -> VitalsSnapshot:
@@ -89,9 +99,11 @@ class LiveVitals:
         began_s = time.monotonic()
         if self._owners:
             self._owners.look()
-        reports = self._comparer.compare(self._namespaces, self._skipped)
+        verification = self._comparer.compare(self._skipped)
         now_ns = boot_time_ns()
         reading = self._table.read(now_ns)
+        flows = self._read_flows(now_ns)
+        self._namespaces.look()  # the last: it may run the iterator that counts open connections
         return VitalsSnapshot(
             start_ns=self.start_ns,
             taken_ns=now_ns,
@@ -100,9 +112,9 @@ class LiveVitals:
             other=reading.other,
             retired=reading.retired,
             groups_limit=self._table.limit,
-            flows=self._read_flows(now_ns),
-            namespaces=tuple(reports),
-            kernel={inode: one.counters for inode, one in self._comparer.kernel.items()},
+            flows=flows,
+            namespaces=verification.reports,
+            kernel=self._comparer.kernel,
             losses=self._loaded.losses(),
             programs=self._loaded.programs(),
             names=names(reading.keys),
@@ -119,15 +131,12 @@ class LiveVitals:
             reading.keys, reading.figures, reading.other, reading.retired, self._flows.limit
         )
 
-    def _namespaces(self) -> Mapping[tuple[int, int], Totals]:
-        """Each network namespace's totals, live sockets included, by inode number and cookie."""
+    def _totals(self) -> NamespaceTotals:
+        """Each network namespace's; those of groups and flows are held as they are by then."""
         self._counters.begin_census()
-        self._loaded.settle()
-        return read_namespaces(self._loaded.layouts, self._loaded.map("namespaces"))
+        totals = self._namespaces.totals()
+        self._both.hold()
+        return totals
 
     def _skipped(self) -> int:
         return self._loaded.losses()["recursion"]
-
-    def _kernel(self) -> dict[int, NetnsCounters]:
-        found = self._loaded.visit_namespaces()
-        return read_through(found[["inode", "cookie", "tgid"]].tolist())

@@ -43,11 +43,7 @@ UNEXPLAINED: Final = Family(
 
 def tables(snapshot: VitalsSnapshot) -> Iterator[Table]:
     """Return the tables of a snapshot; a namespace that is gone has no series."""
-    reports = {
-        netns_label(one.inode, snapshot.host_netns): one
-        for one in snapshot.namespaces
-        if not one.gone
-    }
+    reports = {netns_label(one.inode, snapshot.host_netns): one for one in snapshot.namespaces}
     yield rows(COUNTS, _counts(snapshot))
     yield rows(DIFFERENCE, _differences(reports))
     yield rows(
@@ -58,8 +54,8 @@ def tables(snapshot: VitalsSnapshot) -> Iterator[Table]:
 
 def _counts(snapshot: VitalsSnapshot) -> dict[Labels, float]:
     return {
-        _labels(netns_label(inode, snapshot.host_netns), counter): value
-        for inode, counters in snapshot.kernel.items()
+        _labels(netns_label(one.inode, snapshot.host_netns), counter): value
+        for one, counters in snapshot.kernel.items()
         for counter, value in _by_short_name(counters.items())
         if counter in SHOWN
     }

@@ -34,7 +34,7 @@ def tables(snapshot: VitalsSnapshot, grouping: Grouping) -> Iterator[Table]:
 
 def _namespaces(snapshot: VitalsSnapshot) -> Iterator[Labels]:
     inodes = {key.netns for key in snapshot.keys if key.netns is not None}
-    inodes |= snapshot.kernel.keys() | {one.inode for one in snapshot.namespaces if not one.gone}
+    inodes |= {one.inode for one in (*snapshot.kernel, *snapshot.namespaces)}
     for inode in sorted(inodes):
         netns = netns_label(inode, snapshot.host_netns)
         yield Labels.of([("netns", netns), ("name", snapshot.names.namespace(inode))])
