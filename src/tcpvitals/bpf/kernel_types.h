@@ -38,10 +38,6 @@
 #define ENOMEM 12
 #define EBUSY 16
 #define EINVAL 22
-#define EPIPE 32
-#define ECONNABORTED 103
-#define ECONNRESET 104
-#define ECONNREFUSED 111
 #define EHOSTUNREACH 113
 
 /* include/linux/socket.h, include/uapi/linux/in.h */
@@ -122,6 +118,7 @@ struct request_sock {
 	struct sock_common __req_common;
 	struct timer_list rsk_timer;
 	__u8 num_retrans;
+	__u8 num_timeout : 7; /* BPF_CORE_READ_BITFIELD */
 };
 
 struct inet_sock {
@@ -165,6 +162,9 @@ struct tcp_sock {
 	__u32 srtt_us;
 	__u32 snd_cwnd;
 	__u32 snd_wnd;
+	__u32 snd_una;
+	__u32 packets_out;
+	__u16 total_rto; /* 6.7, and 6.6's stable series */
 	__u32 data_segs_out;
 	__u32 total_retrans;
 	__u32 dsack_dups;

@@ -5,15 +5,24 @@
 #define TCPVITALS_LIFE_H
 
 #include "events.h"
+#include "handshakes.h"
 #include "open_files.h"
 #include "totals.h"
 
-/* A connect begins: all that we knew of this socket was of a connection before. */
-static __always_inline void on_connect(struct sock *sk, struct socket_state *state)
+/* All that was known of this socket was of a connection before, but for how long its TCP state
+ * lasts.  Where it lies: a copy on the stack is more than 5.10 allows. */
+static __always_inline void begin_anew(struct socket_state *state)
 {
 	__u64 since = state->since_boot_ns;
 
-	*state = (struct socket_state){.role = ROLE_CLIENT, .since_boot_ns = since};
+	__builtin_memset(state, 0, sizeof(*state));
+	state->since_boot_ns = since;
+}
+
+static __always_inline void on_connect(struct sock *sk, struct socket_state *state)
+{
+	begin_anew(state);
+	state->role = ROLE_CLIENT;
 	begin_totals(sk, state, true);
 	own_by_current(state);
 }
@@ -21,10 +30,9 @@ static __always_inline void on_connect(struct sock *sk, struct socket_state *sta
 /* The addresses are known, the port's owner is the caller. */
 static __always_inline void on_listen(struct sock *sk, struct socket_state *state)
 {
-	__u64 since = state->since_boot_ns;
-
-	*state =
-		(struct socket_state){.since_boot_ns = since, .accounted_known = 1, .handshake = 1};
+	begin_anew(state);
+	state->accounted_known = 1;
+	state->handshake = 1;
 	own_by_current(state);
 	note_listener(sk->__sk_common.skc_net.net->ns.inum, sk->__sk_common.skc_num, &state->owner);
 }
@@ -32,10 +40,11 @@ static __always_inline void on_listen(struct sock *sk, struct socket_state *stat
 /* What the listener's state left in its copy, but for the owner, is not the connection's. */
 static __always_inline void on_request_answered(struct socket_state *state)
 {
-	struct owner owner = state->owner;
-
-	*state = (struct socket_state){
-		.role = ROLE_SERVER, .accounted_known = 1, .handshake = 1, .owner = owner};
+	__builtin_memset(state, 0, __builtin_offsetof(struct socket_state, owner));
+	state->timeouts = 0;
+	state->role = ROLE_SERVER;
+	state->accounted_known = 1;
+	state->handshake = 1;
 }
 
 /* Where no state could be copied (before 5.11, or a listener that nobody knew), the port's will do.
@@ -53,23 +62,15 @@ static __always_inline void inherit_owner(struct sock *sk, struct socket_state *
 		set_owner(state, &listening->owner);
 }
 
-/* A handshake that we answered ends: a server, unless both ends had called (RFC 9293, 3.5).  What
- * total_retrans holds so far are SYN-ACKs, which have been counted one by one. */
+/* A handshake that we answered ends: a server, unless both ends had called (RFC 9293, 3.5). */
 static __always_inline void on_accept(struct sock *sk, struct socket_state *state)
 {
-	struct tcp_sock *tp;
-
 	if (state->role == ROLE_CLIENT)
 		return;
 	state->role = ROLE_SERVER;
 	inherit_owner(sk, state);
 	__sync_fetch_and_add(&accepted, 1);
-	tp = tcp_sock_of(sk);
-	if (!tp)
-		return;
-	state->handshake = 1;
-	leave_out_synacks(state, tp->total_retrans);
-	state->accounted_known = 1;
+	end_handshake(sk, state);
 }
 
 /* Only close() and shutdown() do this, in the process that calls them: with a listener's children
@@ -85,17 +86,6 @@ static __always_inline bool is_by_call(int old_state, int new_state)
 {
 	return new_state == TCP_SYN_SENT || new_state == TCP_LISTEN ||
 	       is_closed_by_process(old_state, new_state);
-}
-
-/* A connection that got no answer to its last timeout's segment (tcp_write_timeout): the kernel
- * counts that timeout, and nothing is sent. */
-static __always_inline bool is_given_up(struct sock *sk)
-{
-	struct tcp_sock *tp = tcp_sock_of(sk);
-	int error = sk->sk_err;
-
-	return tp && tp->inet_conn.icsk_retransmits && error && error != ECONNRESET &&
-	       error != EPIPE && error != ECONNREFUSED && error != ECONNABORTED;
 }
 
 static __always_inline bool is_attempt(int tcp_state)

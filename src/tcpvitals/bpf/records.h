@@ -123,7 +123,7 @@ struct accounted {
 	__u32 data_segs_out;
 	__u32 total_retrans;
 	__u32 dsack_dups;
-	__u32 padding;
+	__u32 timeouts; /* of a step only: `socket_state.timeouts` remembers them */
 };
 
 /* The process that a socket belongs to; tgid 0 is unknown. */
@@ -148,6 +148,7 @@ struct socket_state {
 	struct owner owner;
 	__u8 handshake; /* its total_retrans may begin with SYN-ACKs, counted one by one */
 	__u8 padding[3];
+	__u64 timeouts; /* what the kernel said of its timeouts when they were last counted */
 };
 
 /* The totals of one group or of one network namespace; they only grow. */
@@ -160,10 +161,10 @@ struct retrans_counters {
 	__u64 segments_failed;      /* counted by the kernel, but did not leave this host */
 	__u64 segments_control;     /* of the retransmitted ones: those without data */
 	__u64 attempts_put_off;     /* not counted by the kernel: still in this host's queue */
+	__u64 timeouts;             /* after which the connection or handshake went on */
 	__u64 timeouts_last;        /* connections given up at a timeout */
-	__u64 timeouts_closed_window;
-	__u64 timeouts_synack; /* SYN-ACKs sent again by the timer, and not because of another SYN
-	                        */
+	__u64 handshakes_timed_out; /* connection requests with at least one timeout */
+	__u64 handshakes_late;      /* those of them that became connections all the same */
 	__u64 connections_opened;
 	__u64 connections_closed; /* of the opened ones, and of those older than we are */
 	__u64 connections_failed; /* attempts that came to nothing */

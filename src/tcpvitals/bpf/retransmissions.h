@@ -4,6 +4,7 @@
 #define TCPVITALS_RETRANSMISSIONS_H
 
 #include "events.h"
+#include "handshakes.h"
 #include "totals.h"
 
 #define ATTEMPTS 65536
@@ -31,10 +32,9 @@ struct resend {
 	__u32 seq;
 	__u32 bytes;
 	enum cause cause;
-	bool lost;          /* marked so, and not yet sent again since */
-	bool put_off;       /* the kernel did not count it */
-	bool closed_window; /* the peer's window is shut: the kernel counts no timeout */
-	bool by_timer;      /* a SYN-ACK's own */
+	bool lost;    /* marked so, and not yet sent again since */
+	bool put_off; /* the kernel did not count it */
+	bool timeout; /* it is what the kernel counts as a timeout */
 };
 
 /* The TCP header is not yet there: the control block has what will be in it. */
@@ -82,8 +82,9 @@ static __always_inline void begin_connected(struct sock *sk, struct tcp_sock *tp
 {
 	__u32 own = may_be_put_off(resend->error) ? 0 : resend->segments;
 
-	if (state && is_connected(sk->__sk_common.skc_state))
-		leave_out_synacks(state, tp->total_retrans - own);
+	if (state && state->handshake && is_connected(state, sk->__sk_common.skc_state))
+		leave_out_synacks(state, tp->total_retrans - own,
+		                  read_timeouts(sk, true) - resend->timeout);
 }
 
 /* Did the kernel count it?  The socket's own counter tells, if we know where it stood. */
@@ -99,12 +100,11 @@ static __always_inline bool is_counted(struct tcp_sock *tp, struct socket_state 
 	return now != before;
 }
 
-/* tcp_retransmit_timer's own condition, with which it counts no timeout. */
-static __always_inline bool is_window_closed(struct sock *sk, struct tcp_sock *tp,
-                                             const struct resend *resend)
+/* Causes that are the timer's; it runs with icsk_pending clear. */
+static __always_inline bool is_timeout(struct sock *sk, struct tcp_sock *tp, enum cause cause)
 {
-	return resend->cause == CAUSE_RTO && !resend->error && !tp->snd_wnd &&
-	       !(sk->__sk_common.skc_flags & SOCK_DEAD_FLAG);
+	return (cause == CAUSE_RTO || cause == CAUSE_SYN) && !tp->inet_conn.icsk_pending &&
+	       !is_window_closed(sk, tp);
 }
 
 /* A socket that we see for the first time: what it does now is to count. */
@@ -114,6 +114,7 @@ static __always_inline void begin_with(struct sock *sk, struct socket_state *sta
 	if (!state || state->accounted_known)
 		return;
 	begin_totals(sk, state, true);
+	state->timeouts -= resend->timeout;
 	state->accounted.total_retrans -= resend->segments;
 	state->accounted.bytes_retrans -= resend->bytes;
 	state->accounted.data_segs_out -= resend->bytes ? resend->segments : 0;
@@ -138,13 +139,9 @@ static __always_inline void add_resend(struct retrans_counters *to, const struct
 		__sync_fetch_and_add(&to->attempts_put_off, 1);
 	if (!resend->bytes)
 		__sync_fetch_and_add(&to->segments_control, resend->segments);
-	if (resend->closed_window)
-		__sync_fetch_and_add(&to->timeouts_closed_window, 1);
-	if (resend->by_timer)
-		__sync_fetch_and_add(&to->timeouts_synack, 1);
 }
 
-/* Connection requests, and sockets without a state: nobody else will add what they sent. */
+/* Sockets without a state: nothing else will add what they sent. */
 static __always_inline void add_stateless(struct retrans_counters *to, const struct resend *resend)
 {
 	if (resend->put_off)
@@ -231,13 +228,13 @@ static __always_inline int on_retransmission(struct sock *sk, struct sk_buff *sk
 		return 0;
 	read_skb(skb, &resend);
 	resend.cause = cause_of(tp, sk->__sk_common.skc_state, &resend);
+	resend.timeout = is_timeout(sk, tp, resend.cause);
 	begin_connected(sk, tp, state, &resend);
 	resend.put_off = !is_counted(tp, state, &resend);
-	resend.closed_window = is_window_closed(sk, tp, &resend);
 	if (!resend.put_off)
 		begin_with(sk, state, &resend);
 	if (state)
-		settle(sk, state);
+		settle_at(sk, state, resend.timeout);
 	read_socket_ends(sk, &ends, true);
 	count_resend(sk, totals_slot(sk, state, true), &resend, &ends, !state);
 	if (!settings.emit_retransmissions || resend.put_off)
@@ -276,16 +273,30 @@ static __noinline int emit_synack(struct sock *sk, struct request_sock *request,
 	return 0;
 }
 
+/* At a timeout, or because the SYN came again while the timer was waiting?  The timer is the
+ * request's own; a fast open's request has none, and its child's retransmission timer does it
+ * (tcp_fastopen_synack_timer). */
+static __always_inline bool is_synack_by_timer(struct sock *sk, struct request_sock *request)
+{
+	struct tcp_sock *child;
+
+	if (sk->__sk_common.skc_state == TCP_LISTEN)
+		return !request->rsk_timer.entry.pprev;
+	child = tcp_sock_of(sk);
+	return child && !child->inet_conn.icsk_pending;
+}
+
 static __always_inline int on_synack(struct sock *sk, struct request_sock *request)
 {
-	struct resend resend = {.segments = 1, .cause = CAUSE_SYNACK, .flags = TCPHDR_SYN};
 	struct socket_state *state = find_socket(sk);
 	struct endpoints ends = {};
+	struct synacks step = {};
 
-	/* A request whose timer runs is answered again because the SYN came again. */
-	resend.by_timer = !request->rsk_timer.entry.pprev;
 	read_endpoints(&request->__req_common, &ends, true);
-	count_resend(sk, request_slot(sk, state, &ends), &resend, &ends, true);
+	on_request(request, &ends, is_synack_by_timer(sk, request), &step);
+	count_synacks(sk, request_slot(sk, state, &ends), &step);
+	if (settings.flow_ports)
+		add_to_flow(&ends, ROLE_SERVER, step.retransmitted);
 	if (settings.emit_retransmissions && wants_socket(&ends))
 		emit_synack(sk, request, state, &ends);
 	return 0;

@@ -15,6 +15,7 @@
 #include "namespaces.h"
 #include "places.h"
 #include "tcp_reading.h"
+#include "timeouts.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -32,19 +33,6 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } live SEC(".maps");
-
-/* Puts a new value, and returns the old one.  Kernels before 5.12 cannot do it in one step: there a
- * step could be added twice by two that meet within these few instructions. */
-#if __BPF_CPU_VERSION__ >= 3
-#define EXCHANGE(at, value) __sync_lock_test_and_set(at, value)
-#else
-#define EXCHANGE(at, value)                                             \
-	({                                                              \
-		typeof(value) before = *(volatile typeof(value) *)(at); \
-		*(volatile typeof(value) *)(at) = (value);              \
-		before;                                                 \
-	})
-#endif
 
 static __always_inline bool read_totals(struct sock *sk, struct accounted *now, bool direct)
 {
@@ -68,6 +56,7 @@ static __always_inline void begin_totals(struct sock *sk, struct socket_state *s
 	if (!read_totals(sk, &now, direct))
 		return;
 	state->accounted = now;
+	state->timeouts = read_timeouts(sk, direct);
 	state->event_retrans = now.total_retrans;
 	state->accounted_known = 1;
 }
@@ -75,19 +64,32 @@ static __always_inline void begin_totals(struct sock *sk, struct socket_state *s
 /* What total_retrans began with, `retrans`, is no retransmission of the socket's own.  As a rule
  * that is known when the handshake ends; where the kernel skipped us then, at the next opportunity.
  */
-static __always_inline void leave_out_synacks(struct socket_state *state, __u32 retrans)
+static __always_inline void leave_out_synacks(struct socket_state *state, __u32 retrans,
+                                              __u64 timeouts)
 {
 	if (!state->handshake)
 		return;
 	state->handshake = 0;
 	state->accounted.total_retrans = retrans;
 	state->event_retrans = retrans;
+	state->timeouts = timeouts;
 }
 
-/* A listener sends no data; and until a handshake ends, total_retrans holds SYN-ACKs. */
-static __always_inline bool is_connected(__u8 tcp_state)
+static __always_inline void leave_out_all(struct sock *sk, struct socket_state *state, bool direct)
 {
-	return tcp_state != TCP_LISTEN && tcp_state != TCP_SYN_RECV;
+	struct tcp_sock *tp = direct ? tcp_sock_of(sk) : (struct tcp_sock *)sk;
+
+	if (tp)
+		leave_out_synacks(state, FIELD(direct, tp, total_retrans),
+		                  read_timeouts(sk, direct));
+}
+
+/* A listener sends no data; and until the handshake of a connection that it accepts ends,
+ * total_retrans holds SYN-ACKs.  When both ends connect at once (RFC 9293, 3.5), the socket goes
+ * through SYN_RECV, too, and retransmits there as any other. */
+static __always_inline bool is_connected(const struct socket_state *state, __u8 tcp_state)
+{
+	return tcp_state != TCP_LISTEN && (tcp_state != TCP_SYN_RECV || !state->handshake);
 }
 
 static __always_inline struct retrans_counters *counters_of_slot(__u32 slot)
@@ -129,6 +131,8 @@ static __always_inline void add_step(struct retrans_counters *to, const struct a
 	__sync_fetch_and_add(&to->segments_unnecessary, (__s32)step->dsack_dups);
 	__sync_fetch_and_add(&to->bytes_sent, step->bytes_sent);
 	__sync_fetch_and_add(&to->bytes_retransmitted, step->bytes_retrans);
+	if (step->timeouts)
+		__sync_fetch_and_add(&to->timeouts, (__s32)step->timeouts);
 }
 
 /* Exchanges what is remembered for `now`, which becomes the difference. */
@@ -144,20 +148,26 @@ static __always_inline void take_step(struct accounted *accounted, struct accoun
 static __always_inline bool is_nothing(const struct accounted *step)
 {
 	return !(step->data_segs_out | step->total_retrans | step->dsack_dups | step->bytes_sent |
-	         step->bytes_retrans);
+	         step->bytes_retrans | step->timeouts);
 }
 
 /* Bring the totals up to what the socket's own counters say; how many segments more it sent again.
  */
-static __always_inline __s32 settle_step(struct sock *sk, struct socket_state *state, bool direct)
+static __always_inline __s32 settle_step(struct sock *sk, struct socket_state *state, bool timeout,
+                                         bool direct)
 {
 	struct retrans_counters *to;
 	struct accounted step = {};
 
+	__s32 timeouts;
+
+	if (state->handshake)
+		leave_out_all(sk, state, direct);
+	timeouts = step_of_timeouts(sk, state, timeout, direct);
 	if (!read_totals(sk, &step, direct))
 		return 0;
-	leave_out_synacks(state, step.total_retrans);
 	take_step(&state->accounted, &step);
+	step.timeouts = timeouts;
 	if (is_nothing(&step))
 		return 0;
 	to = counters_of_slot(totals_slot(sk, state, direct));
@@ -169,25 +179,30 @@ static __always_inline __s32 settle_step(struct sock *sk, struct socket_state *s
 	return step.total_retrans;
 }
 
-static __noinline int settle_socket(struct sock *sk, struct socket_state *state)
+static __noinline int settle_socket(struct sock *sk, struct socket_state *state, bool timeout)
 {
 	if (!settings.count_totals && !settings.count_namespaces)
 		return 0;
-	if (!is_connected(sk->__sk_common.skc_state))
+	if (!is_connected(state, sk->__sk_common.skc_state))
 		return 0;
 	if (state->accounted_known)
-		return settle_step(sk, state, true);
+		return settle_step(sk, state, timeout, true);
 	begin_totals(sk, state, true);
 	return 0;
 }
 
 /* The flow's in a call of its own: the stacks of both are more than 5.10 allows. */
-static __always_inline void settle(struct sock *sk, struct socket_state *state)
+static __always_inline void settle_at(struct sock *sk, struct socket_state *state, bool timeout)
 {
-	__s32 again = settle_socket(sk, state);
+	__s32 again = settle_socket(sk, state, timeout);
 
 	if (settings.flow_ports && again)
 		count_flow(sk, state, again);
+}
+
+static __always_inline void settle(struct sock *sk, struct socket_state *state)
+{
+	settle_at(sk, state, false);
 }
 
 /* What has closed is settled, and its counters may be on their way back to 0 for a new connection.
@@ -249,9 +264,9 @@ int settle_sockets_by_pointer(struct bpf_iter__bpf_map_elem *ctx)
 	if (!may_settle(state))
 		return 0;
 	tcp_state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	if (tcp_state == TCP_CLOSE || !is_connected(tcp_state))
+	if (tcp_state == TCP_CLOSE || !is_connected(state, tcp_state))
 		return 0;
-	again = settle_step(sk, state, false);
+	again = settle_step(sk, state, false, false);
 	if (settings.flow_ports && again)
 		count_flow_indirectly(sk, state, again);
 	note_live(sk, state, tcp_state, false);

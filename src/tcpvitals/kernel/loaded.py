@@ -10,6 +10,7 @@ import errno
 import mmap
 import struct
 import tempfile
+import time
 from contextlib import ExitStack
 from importlib import resources
 from typing import TYPE_CHECKING, Final
@@ -263,6 +264,8 @@ class Loaded:
         for name in unused:
             self.map(name).leave_out()
         totals = plan.slots if request.counts_retransmissions else 1
+        if not request.counts_retransmissions:
+            self.map("handshakes").set_max_entries(1)
         flows = request.flows_limit + NO_GROUPS if request.flows is not FlowPorts.OFF else 1
         namespaces = request.namespaces_limit + NO_GROUPS if request.namespaces else 1
         if Telling.RETRANSMISSIONS not in request.telling:
@@ -318,6 +321,8 @@ class Loaded:
             self.visit_open_files()
         for name in self._hooks():
             self._attach(name)
+        # Rounded up: what began in this second may be older than we are.
+        self._global("counting_since_s")[0] = int(time.clock_gettime(time.CLOCK_BOOTTIME)) + 1
 
     def _attach(self, name: str) -> None:
         program = self._object.programs[name]
