@@ -82,6 +82,7 @@ def test_what_is_missing_is_shown_with_its_remedy_and_every_other_commands_statu
         (Question.FENTRY, "tp_btf/tcp_probe serves as well"),
         (Question.TP_BTF, "fentry/tcp_rcv_established serves as well"),
         (Question.SOCKET_STORAGE, "a hash by socket is used instead, a little slower"),
+        (Question.STORAGE_ITERATOR, "iterators tcp and task_file are used instead"),
         (Question.ATOMICS, "the object for older kernels is used instead"),
         (Question.GUARD, "atomic additions are used, a little slower"),
         (Question.RETRANSMIT_ERROR, "what failed is counted, but not shown one by one"),

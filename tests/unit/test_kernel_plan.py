@@ -169,8 +169,10 @@ def test_failures_are_shown_one_by_one_only_where_the_tracepoint_is_known_to_tel
 @pytest.mark.parametrize("answer", Answer)
 def test_what_promises_something_is_used_only_after_a_yes(answer: Answer) -> None:
     fact = Fact(answer, "made up")
-    plan = make_plan(host((Question.SOCKET_STORAGE, fact), (Question.GUARD, fact)), None, 1)
+    questions = (Question.SOCKET_STORAGE, Question.STORAGE_ITERATOR, Question.GUARD)
+    plan = make_plan(host(*((question, fact) for question in questions)), None, 1)
     assert plan.socket_storage is (answer is Answer.YES)
+    assert plan.storage_iterator is (answer is Answer.YES)
     assert plan.exclusive_shards is (answer is Answer.YES)
 
 

@@ -216,7 +216,20 @@ struct bpf_iter__task_file {
 	struct file *file;
 };
 
-struct bpf_map;
+struct bpf_map {
+	enum bpf_map_type map_type;
+	__u32 id;
+};
+
+struct bpf_iter__bpf_map {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+};
+
+struct bpf_iter__tcp {
+	struct bpf_iter_meta *meta;
+	struct sock_common *sk_common;
+};
 
 struct bpf_iter__bpf_sk_storage_map {
 	struct bpf_iter_meta *meta;

@@ -147,7 +147,8 @@ struct socket_state {
 	__u32 owner_pass;    /* the pass over all open files that last saw the owner */
 	struct owner owner;
 	__u8 handshake; /* its total_retrans may begin with SYN-ACKs, counted one by one */
-	__u8 padding[3];
+	__u8 settling;  /* the settling that last counted it as open */
+	__u8 padding[2];
 	__u64 timeouts; /* what the kernel said of its timeouts when they were last counted */
 };
 

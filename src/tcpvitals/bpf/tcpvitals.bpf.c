@@ -9,6 +9,7 @@
 #include "open_files.h"
 #include "retransmissions.h"
 #include "rtt.h"
+#include "settling.h"
 #include "totals.h"
 
 SEC("license")

@@ -36,6 +36,7 @@ class Question(StrEnum):
     SYNACK = "hook tp_btf/tcp_retransmit_synack"
     TASK_FILE = "iterator task_file"
     SOCKET_ITERATOR = "iterators bpf_sk_storage_map and bpf_map_elem"
+    STORAGE_ITERATOR = "iterator bpf_sk_storage_map is safe to run"
     SOCKET_STORAGE = "socket storage in tracing programs"
     ATOMICS = "atomic compare and swap"
     GUARD = "programs guarded against interrupting themselves"

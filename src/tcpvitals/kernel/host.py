@@ -23,6 +23,8 @@ OLDEST_KERNEL: Final = (5, 8)
 GUARDED_SINCE: Final = (6, 2)
 # Programs at tracepoints ran with preemption off until then.
 PREEMPTIBLE_SINCE: Final = (7, 0)
+# A socket's end takes an element of its storage apart while the iterator may read it.
+STORAGE_ITERATOR_UNTIL: Final = (7, 0)
 # Map memory counted against RLIMIT_MEMLOCK until 5.11 moved it to memory cgroups.
 MEMLOCK_UNTIL: Final = (5, 11)
 _MEMLOCK_ENOUGH: Final = 256 << 20

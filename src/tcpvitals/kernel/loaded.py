@@ -53,9 +53,18 @@ _ITERATORS: Final = (
     "visit_namespaces",
     "settle_sockets",
     "settle_sockets_by_pointer",
+    "settle_own_namespace",
+    "settle_open_files",
+    "visit_socket_storages",
 )
 _NAMESPACES: Final = "visit_namespaces"
-_OPEN_FILES, _SETTLE = "visit_open_files", ("settle_sockets", "settle_sockets_by_pointer")
+_OPEN_FILES, _STORAGES = "visit_open_files", "visit_socket_storages"
+_SETTLE, _SETTLE_BY_POINTER = "settle_sockets", "settle_sockets_by_pointer"
+# Every socket but those of other namespaces that no process holds; see settling.h.
+_SETTLE_HELD: Final = ("settle_own_namespace", "settle_open_files")
+_ELEMENTS: Final = {_SETTLE: "sockets", _SETTLE_BY_POINTER: "sockets_by_pointer"}
+_SETTLINGS: Final = 255
+_MAP_ID_BYTES: Final = 4
 _HOOKS: Final = (
     "socket_gone",
     "state_changed_by_call",
@@ -204,8 +213,18 @@ class Loaded:
     # --- iterators -----------------------------------------------------------------------
 
     def settle(self) -> None:
-        """Bring the totals of all live sockets up to date, in every network namespace."""
-        self._run(next(name for name in _SETTLE if name in self._wanted))
+        """Bring the totals of live sockets up to date, in every network namespace."""
+        settling = self._global("settling")
+        settling[0] = settling[0] % _SETTLINGS + 1
+        for name in self._settlers():
+            self._run(name)
+
+    def _settlers(self) -> tuple[str, ...]:
+        if not self._plan.socket_storage:
+            return (_SETTLE_BY_POINTER,)
+        if self._plan.storage_iterator and len(self._run(_STORAGES)) <= _MAP_ID_BYTES:
+            return (_SETTLE,)
+        return _SETTLE_HELD
 
     def settle_and_mark(self) -> None:
         """The same, and mark each network namespace that a socket holds."""
@@ -327,9 +346,8 @@ class Loaded:
     def _attach(self, name: str) -> None:
         program = self._object.programs[name]
         try:
-            if name in _SETTLE:
-                elements = "sockets" if self._plan.socket_storage else "sockets_by_pointer"
-                link = program.attach_to_map(self.map(elements))
+            if name in _ELEMENTS:
+                link = program.attach_to_map(self.map(_ELEMENTS[name]))
             else:
                 link = program.attach()
         except OSError as error:
@@ -355,11 +373,17 @@ def _wanted(request: Request, plan: Plan) -> set[str]:
     if request.namespaces:
         wanted.add(_NAMESPACES)
     if request.totals or request.namespaces:
-        wanted.add(_SETTLE[0] if plan.socket_storage else _SETTLE[1])
+        wanted |= _settlers(plan)
     if request.counts_retransmissions:
         wanted.add("synack_retransmitted")
         wanted.add("retransmitted_or_failed" if plan.shows_errors else "retransmitted")
     return wanted
+
+
+def _settlers(plan: Plan) -> set[str]:
+    if not plan.socket_storage:
+        return {_SETTLE_BY_POINTER}
+    return {*_SETTLE_HELD} | ({_SETTLE, _STORAGES} if plan.storage_iterator else set())
 
 
 def _cannot_map(error: OSError) -> TcpvitalsError:

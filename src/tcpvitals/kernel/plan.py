@@ -52,13 +52,15 @@ class Attach(StrEnum):
 class Plan:
     """What to load: hook, object, how sockets are remembered, how counters are laid out.
 
-    `shows_errors` says that retransmissions which do not leave this host are told, too;
+    `storage_iterator` says that the iterator over socket storages may be run, as long as there are
+    no others than ours; `shows_errors` that retransmissions which do not leave this host are told, too;
     `preemptible` that tasks may preempt each other in the middle of a program.
     """
 
     attach: Attach | None
     atomics: bool
     socket_storage: bool
+    storage_iterator: bool
     slots: int
     shards: int
     sharded_slots: int
@@ -175,6 +177,7 @@ def make_plan(
         attach=choose_attach(facts, wanted) if rtt else None,
         atomics=facts.says(Question.ATOMICS, Answer.YES),
         socket_storage=facts.says(Question.SOCKET_STORAGE, Answer.YES),
+        storage_iterator=facts.says(Question.STORAGE_ITERATOR, Answer.YES),
         slots=slots,
         shards=shards,
         sharded_slots=min(slots, max(_SHARDED_AT_LEAST, _SHARDED_RECORDS // shards)),

@@ -117,6 +117,14 @@ def _third_argument_fact(hook: int) -> Fact:
     return fact
 
 
+def _storage_iterator_fact(release: str, btf: libbpf.KernelBtf) -> Fact:
+    """Whether bpf_sk_storage_map_seq_show may meet a null pointer, as explained in settling.h."""
+    takes_apart = btf.find("bpf_selem_unlink_nofail", libbpf.BTF_KIND_FUNC) is not None
+    if takes_apart or host.since(release, host.STORAGE_ITERATOR_UNTIL) is not Answer.NO:
+        return Fact(Answer.NO, "since 7.0; iterators tcp and task_file stand in")
+    return Fact(Answer.YES, "used where no other program has socket storages")
+
+
 def _tracepoint(name: str) -> tuple[str, int, int]:
     return f"btf_trace_{name}", libbpf.BTF_KIND_TYPEDEF, libbpf.TRACE_RAW_TP
 
@@ -146,9 +154,10 @@ def _kernel_btf() -> Iterator[libbpf.KernelBtf]:
         btf.close()
 
 
-def _tried_facts() -> dict[Question, Fact]:
+def _tried_facts(release: str) -> dict[Question, Fact]:
     with _kernel_btf() as btf:
         facts = {question: _hook_fact(btf, *hook) for question, hook in _HOOKS.items()}
+        facts[Question.STORAGE_ITERATOR] = _storage_iterator_fact(release, btf)
         # What programs may use is the same for every tracing hook; this one is everywhere.
         target = btf.find(*_HOOKS[Question.SET_STATE][:2])
         retransmit = btf.find(*_HOOKS[Question.RETRANSMIT][:2])
@@ -181,7 +190,7 @@ def collect_facts(paths: host.Paths | None = None) -> HostFacts:
     facts = host.readable_facts(release, paths)
     if _loading_is_possible(facts):
         try:
-            facts |= _tried_facts()
+            facts |= _tried_facts(release)
         except OSError as error:
             facts[Question.BTF] = Fact(Answer.NO, str(error), "use a kernel with readable BTF")
     return HostFacts(release, host.highest_cpu(paths.possible_cpus), facts)
