@@ -238,8 +238,8 @@ def test_by_process_each_end_is_its_owners(
     listeners = link.server.run(["ss", "-tlpnH", f"sport = :{port}"]).stdout
     server = int(re.findall(r"pid=(\d+)", listeners)[0])
     comm = Path(sys.executable).name[:15]
-    group = cgroups.paths().get(_cgroup_of(server), "-")
-    names = Names(cgroups=cgroups.paths())
+    names = Names(cgroups=cgroups.find([_cgroup_of(server)]))
+    group = names.cgroup(_cgroup_of(server))
     by = Grouping.parse("process,role,cgroup")
     served = {tuple(key.labels(by, names).values()) for key in live.snapshot().keys}
     asked = {tuple(key.labels(by, names).values()) for key in remote.snapshot().keys}

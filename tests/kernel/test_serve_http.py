@@ -307,7 +307,7 @@ def test_a_web_config_that_breaks_is_told_with_its_line_and_the_old_one_stays(
     assert ended == 0
     [told] = {line for line in stderr.splitlines() if "SIGHUP" not in line}
     assert told.startswith(f"tcpvitals: {protected.web}:4: ")
-    assert told.endswith("(the web config from before stays in force)")
+    assert told.endswith("(what was in force before stays in force)")
 
 
 def test_a_configuration_that_breaks_is_told_with_its_line_and_nothing_changes(

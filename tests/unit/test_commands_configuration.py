@@ -190,7 +190,9 @@ FAULTS = [
     ("idle = 5\nx = " + "9" * 5000, "2: a number of too many digits"),
     ("idle = 5\nmax-groups = 0x" + "f" * 5000, "2: max-groups: too large a number"),
     ("x = " + "[" * 60_000, " nested too deeply"),
-    ("#" * 65_537, " more than 64 KiB"),
+    ("idle = 5\n" + ".".join("a" * 102) + " = 1", "2: a key of too many parts"),
+    (".".join("a" * 101) + " = 1", "1: " + ".".join("a" * 101) + ": no such option"),
+    ("#" * 65_537, " cannot be read: more than 64 KiB"),
     # Statements of several lines, and what looks like other keys inside.
     (
         'by = """\\\n  role,\\\n  max-groups = 0"""\nmax-groups = 0',
@@ -217,7 +219,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
 
 
 def test_an_endless_file_is_not_read_to_its_end() -> None:
-    with pytest.raises(UsageError, match=r"^/dev/zero: more than 64 KiB$"):
+    with pytest.raises(UsageError, match=r"^/dev/zero: cannot be read: not a regular file$"):
         asked("--config", "/dev/zero")
 
 

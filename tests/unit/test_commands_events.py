@@ -160,7 +160,7 @@ def test_retransmissions_are_lines_in_order_with_names_and_what_was_lost_so_far(
     source: type[MadeUpSockets],
 ) -> None:
     monkeypatch.setattr(netns, "names", lambda: {7: "blue"})
-    monkeypatch.setattr(cgroups, "paths", lambda: {9: "/system.slice/nginx.service"})
+    monkeypatch.setattr(cgroups, "find", lambda _wanted: {9: "/system.slice/nginx.service"})
     source.script = Step((RESENT, SYNACK)), Step((RESENT,), lost=3, signal=signal.SIGINT)
     first, second, third, fourth = lines(capsys, "retrans")
     assert first == {

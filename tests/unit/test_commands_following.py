@@ -87,7 +87,7 @@ class Source:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Return the clock, on a host with names."""
     monkeypatch.setattr(netns, "names", lambda: dict(BLUE.netns))
-    monkeypatch.setattr(cgroups, "paths", lambda: dict(BLUE.cgroups))
+    monkeypatch.setattr(cgroups, "find", lambda _wanted: dict(BLUE.cgroups))
     return Clock(monkeypatch, START_S)
 
 

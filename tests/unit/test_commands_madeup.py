@@ -233,7 +233,7 @@ def made_up_host(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[MadeUpSockets
     monkeypatch.setattr(live, "LiveSockets", MadeUpSockets)
     monkeypatch.setattr(probe, "collect_facts", host)
     monkeypatch.setattr(netns, "names", dict)
-    monkeypatch.setattr(cgroups, "paths", dict)
+    monkeypatch.setattr(cgroups, "find", lambda _wanted: {})
     for module in (wall_module, retrans_events):
         monkeypatch.setattr(module, "wall_clock", lambda: wall)
     yield MadeUpSockets

@@ -214,7 +214,7 @@ def test_cgroups_are_shown_by_their_paths(
     capsys: pytest.CaptureFixture[str],
     source: type[MadeUpSockets],
 ) -> None:
-    monkeypatch.setattr(cgroups, "paths", lambda: {9: "/system.slice/nginx.service"})
+    monkeypatch.setattr(cgroups, "find", lambda _wanted: {9: "/system.slice/nginx.service"})
     source.rates = {GroupKey(cgroup=9): {"segments_sent": 1}}
     [line] = lines(capsys, "--by", "cgroup", *ONCE)
     assert line["key"] == {"cgroup": "/system.slice/nginx.service"}

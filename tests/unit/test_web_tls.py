@@ -198,7 +198,7 @@ def test_tls_does_not_go_while_we_serve(folder: Path) -> None:
     with serving(web_config=web_config(folder)) as server:
         (folder / "web.yml").write_text("")
         assert status(server, folder) == 200
-        assert "TLS cannot come or go" in server.reports[0]
+        assert "enabling or disabling TLS needs a restart" in server.reports[0]
         assert len(server.reports) == 1
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 import argparse
 import re
 import tomllib
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
 from tcpvitals.errors import UsageError
+from tcpvitals.files import FileError, read_file
 from tcpvitals.model.printable import printable
 
 if TYPE_CHECKING:
@@ -25,6 +25,11 @@ _MOST_BYTES: Final = 65_536
 # Options about the command line itself, and nothing for a file.
 _NOT_KEYS: Final = frozenset({"config", "help"})
 _MANY_DIGITS: Final = re.compile(r"[0-9_]{600,}")
+# What may end a list, a table or a long string that an earlier line began.
+_MAY_COMPLETE: Final = re.compile(r"""[]}]|\"{3}|'{3}""")
+# Letters parsed, some of them again and again, to find the line of a key: about 0.1 s.
+_MOST_PARSED: Final = 262_144
+_MOST_DOTS: Final = 100
 _COMMAS: Final = "[,...]"
 _KINDS: Final = {bool: "true or false", list: "a list", dict: "a table"}
 
@@ -88,12 +93,9 @@ class _File:
 
     def _read(self) -> str:
         try:
-            with Path(self._name).open("rb") as file:
-                data = file.read(_MOST_BYTES + 1)
-        except OSError as error:
-            self._refuse(f"cannot be read: {error.strerror}")
-        if len(data) > _MOST_BYTES:
-            self._refuse(f"more than {_MOST_BYTES >> 10} KiB")
+            data = read_file(self._name, _MOST_BYTES)
+        except FileError as error:
+            self._refuse(f"cannot be read: {error}")
         try:
             return data.decode()
         except UnicodeDecodeError as error:
@@ -101,15 +103,18 @@ class _File:
             self._refuse("not UTF-8", line=line)
 
     def _parsed(self, text: str) -> dict[str, Value]:
+        for at, row in enumerate(text.split("\n"), 1):
+            if row.partition("=")[0].count(".") > _MOST_DOTS:  # tomllib would take minutes
+                self._refuse("a key of too many parts", line=at)
         try:
             return tomllib.loads(text)
         except RecursionError:
             self._refuse("nested too deeply")
         except tomllib.TOMLDecodeError as error:
-            said, _, at = str(error).partition(" (at ")
-            line = re.match(r"line (\d+)", at)
+            said, _, where = str(error).partition(" (at ")
+            line = re.match(r"line (\d+)", where)
             last = text.rstrip("\n").count("\n") + 1
-            number = int(line[1]) if line else last if at else None
+            number = int(line[1]) if line else last if where else None
             self._refuse(f"not TOML: {said}", line=number)
         except ValueError:  # what int() does not take
             before = _MANY_DIGITS.split(text)[0]
@@ -174,24 +179,38 @@ class _File:
         return next((line for line, found in _statements(self._text) if key in found), None)
 
 
-def _flat(table: Mapping[str, Value], above: str = "") -> Iterator[tuple[str, Value]]:
+def _flat(table: Mapping[str, Value]) -> Iterator[tuple[str, Value]]:
     """Keys with dots in them, which TOML takes apart, put together again."""
-    for name, value in table.items():
+    waiting = [iter(table.items())]
+    names: list[str] = []
+    while waiting:
+        found = next(waiting[-1], None)
+        if found is None:
+            waiting.pop()
+            del names[-1:]
+            continue
+        name, value = found
         if isinstance(value, dict) and value:
-            yield from _flat(value, f"{above}{name}.")
+            waiting.append(iter(value.items()))
+            names.append(name)
         else:
-            yield above + name, value
+            yield ".".join([*names, name]), value
 
 
 def _statements(text: str) -> Iterator[tuple[int, set[str]]]:
     """The line on which each statement of a good file begins, and the keys it gives a value.
 
     A statement is complete with the first line with which it can be parsed: half a string or half
-    a list never can.
+    a list never can.  Ends early where that takes too long to find out.
     """
-    heading, statement, first = "", "", 1
+    heading, statement, first, left = "", "", 1, _MOST_PARSED
     for number, line in enumerate(text.split("\n"), 1):
         statement += f"{line}\n"
+        if number > first and not _MAY_COMPLETE.search(line):
+            continue
+        left -= len(heading) + len(statement)
+        if left < 0:
+            return
         try:
             table = tomllib.loads(heading + statement)
         except ValueError:

@@ -65,7 +65,7 @@ def _run(options: ServeOptions, read: Callable[[], ServeOptions]) -> int:
     stop = StopRequest()
     listen = parse_listen(options.listen)
     web = _web_config(options)
-    check_exposure(listen, web.config if web else None, insecure=options.insecure_listen)
+    check_exposure(listen, web.current.config if web else None, insecure=options.insecure_listen)
     with open_listener(listen) as listener:
         return _serve(options, read, stop, listener, web)
 

@@ -97,6 +97,7 @@ class Service:
         self._warming: Warming[tuple[Format, bool]] = Warming()
         self._server = self._serving(listener)
         self._worker = ThreadPoolExecutor(1, "refresh")
+        self._reading = ThreadPoolExecutor(1, "reload")
         self._is_refreshing = False
         self._changed = asyncio.Event()
 
@@ -120,20 +121,30 @@ class Service:
             asyncio.run(self._run(stop, read))
         finally:
             self._worker.shutdown()
+            self._reading.shutdown(wait=False)
 
     async def _run(self, stop: StopRequest, read: Callable[[], ServeOptions]) -> None:
         loop, stopping = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(stop.fd, _once, loop, stop.fd, stopping.set)
         if self._options.duration_s is not None:
             loop.call_later(self._options.duration_s, stopping.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload, read)
+        reloads: set[asyncio.Task[None]] = set()
+
+        def reload(*_signal: object) -> None:
+            task = loop.create_task(self._reload(read))
+            reloads.add(task)
+            task.add_done_callback(reloads.discard)
+
+        # Not by the loop, which would leave the signal to its default action when it closes.
+        signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(reload))
         self._announce()
         refreshing = loop.create_task(self._refresh_for_ever())
         try:
             await self._server.run(stopping)
         finally:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
             refreshing.cancel()
-            await asyncio.gather(refreshing, return_exceptions=True)
+            await asyncio.gather(refreshing, *reloads, return_exceptions=True)
 
     def _serving(self, listener: socket.socket) -> Server:
         options = self._options
@@ -246,13 +257,15 @@ class Service:
 
     def _announce(self) -> None:
         if self._table:
-            secure = self._web is not None and self._web.tls is not None
+            secure = self._web is not None and self._web.current.tls is not None
             listen = parse_listen(self._options.listen)
             self._table.announce(f"{'https' if secure else 'http'}://{listen}/metrics")
 
-    def _reload(self, read: Callable[[], ServeOptions]) -> None:
+    async def _reload(self, read: Callable[[], ServeOptions]) -> None:
+        """Read in a thread: the file may be slow to read, and the options to parse."""
+        loop = asyncio.get_running_loop()
         try:
-            reload = changes(self._options, read())
+            reload = changes(self._options, await loop.run_in_executor(self._reading, read))
             self._apply(reload.applied)
         except TcpvitalsError as error:
             report(f"SIGHUP: {error} (nothing was changed)")

@@ -63,11 +63,13 @@ class App:
         self._report = report
         self._passwords = PasswordChecks()
         # As in the toolkit, the rate is that of the start.
-        rate = web.config.rate_limit if web else None
+        rate = web.current.config.rate_limit if web else None
         self._bucket = TokenBucket(rate, time.monotonic()) if rate else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        if self._web:
+            await self._web.follow()
         request = Request(scope, receive)
         response = await self._answer(request)
         self._finish(response)
@@ -124,7 +126,7 @@ class App:
 
     async def _unknown_user(self, request: Request) -> Response | None:
         """Return the refusal of whoever does not say who they are, if the web config has users."""
-        users = self._web.config.users if self._web else {}
+        users = self._web.current.config.users if self._web else {}
         if not users:
             return None
         claimed = read_credentials(request.headers.get("authorization", ""))
@@ -141,7 +143,7 @@ class App:
         response.headers.setdefault("date", formatdate(usegmt=True))
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
-        for name, value in (self._web.config.headers if self._web else {}).items():
+        for name, value in (self._web.current.config.headers if self._web else {}).items():
             response.headers[name] = value
 
 

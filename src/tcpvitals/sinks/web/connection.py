@@ -23,7 +23,7 @@ from uvicorn.server import ServerState
 from tcpvitals.sinks.web.limits import Connections, Limits, Standing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from uvicorn.config import Config
 
@@ -36,12 +36,12 @@ _NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What all connections of a server have in common; `tls` is asked for each new one."""
+    """What all connections of a server have in common; `tls`, if any, is asked for each new one."""
 
     config: Config
     limits: Limits
     connections: Connections
-    tls: Callable[[], Tls | None]
+    tls: Callable[[], Awaitable[Tls | None]] | None
     state: ServerState = field(default_factory=ServerState)
 
 
@@ -99,12 +99,11 @@ class Connection(H11Protocol):
         self._wire = transport
         self._all.admit(self)
         self._watch(self._limits.deadline_s)
-        tls = self._tls()
-        if tls is None:
+        if self._tls is None:
             self._begin(transport)
         else:
             transport.pause_reading()  # until the handshake reads
-            self._handshake = self.loop.create_task(self._shake_hands(tls))
+            self._handshake = self.loop.create_task(self._shake_hands(self._tls))
 
     def _begin(self, transport: asyncio.Transport) -> None:
         self._ready = True
@@ -113,20 +112,24 @@ class Connection(H11Protocol):
         if early:
             self.data_received(early)
 
-    async def _shake_hands(self, tls: Tls) -> None:
+    async def _shake_hands(self, current: Callable[[], Awaitable[Tls | None]]) -> None:
         with suppress(OSError, ssl.SSLError, asyncio.CancelledError):
-            transport = await self.loop.start_tls(
-                self._wire,
-                self,
-                tls.context,
-                server_side=True,
-                ssl_handshake_timeout=self._limits.deadline_s,
-                ssl_shutdown_timeout=_PARTING_S,
-            )
-            if transport is not None and tls.admits(transport.get_extra_info("peercert")):
-                self._begin(transport)
+            if tls := await current():
+                await self._start_tls(tls)
         if not self._ready:
             self.abort()
+
+    async def _start_tls(self, tls: Tls) -> None:
+        transport = await self.loop.start_tls(
+            self._wire,
+            self,
+            tls.context,
+            server_side=True,
+            ssl_handshake_timeout=self._limits.deadline_s,
+            ssl_shutdown_timeout=_PARTING_S,
+        )
+        if transport is not None and tls.admits(transport.get_extra_info("peercert")):
+            self._begin(transport)
 
     # Bytes
 

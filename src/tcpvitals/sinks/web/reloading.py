@@ -1,12 +1,16 @@
 """The web config as it is now: read again when it or its certificates change.
 
-A change that is no good leaves what was in force before, and is reported once.
+It is read and checked whole, in a thread of its own, before any of it is adopted.  A change that is
+no good leaves what was in force before, and is reported once.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
-from typing import TYPE_CHECKING, TypeAlias
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from tcpvitals.errors import UsageError
 from tcpvitals.sinks.web.tls import Tls, make_tls
@@ -16,8 +20,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-# What tells one state of a file from another: inode, size, time of its last change.
-_Stamp: TypeAlias = tuple[int, int, int] | None
+# What tells one state of a file from another: inode, size, time of its last change, and of the last
+# change of its permissions.
+_Stamp: TypeAlias = tuple[int, int, int, int] | None
+
+# A request waits no longer for a change to be read; what was in force before serves it then.
+_PATIENCE_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """What a web config says, and its certificates, ready for use; `tls` None is plain HTTP."""
+
+    config: WebConfig
+    tls: Tls | None
 
 
 class WebConfigFile:
@@ -31,65 +47,65 @@ class WebConfigFile:
         """
         self._file = file
         self._report = report
-        self._stamp = _stamp(file)
-        self._config = read_web_config(file)
-        self._tls_stamp = self._certificates()
-        self._tls = make_tls(self._config.tls) if self._config.tls is not None else None
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="web-config")
+        self._following: asyncio.Future[None] | None = None
+        # Of every file that was read the last time, or was to be read.
+        self._stamps: dict[Path, _Stamp] = {}
+        self.current = self._read()
         #: Raises UsageError for a change that is not to be followed.
         self.check: Callable[[WebConfig], None] = lambda _config: None
 
     def move_to(self, file: Path) -> None:
-        """From now on follow another file; until it is good, what was in force stays."""
-        self._file, self._stamp = file, None
+        """From now on follow this file; it and its certificates are read anew in any case."""
+        self._file, self._stamps = file, {}
 
-    @property
-    def config(self) -> WebConfig:
-        """What the file says now, or said when it was last good."""
-        stamp = _stamp(self._file)
-        if stamp != self._stamp:
-            self._stamp = stamp
-            self._follow()
-        return self._config
+    def close(self) -> None:
+        """Read no more."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
-    @property
-    def tls(self) -> Tls | None:
-        """What to meet a new connection with; None for plain HTTP."""
-        if self.config.tls is None:
-            return None
-        stamp = self._certificates()
-        if stamp != self._tls_stamp:
-            self._tls_stamp = stamp
-            self._follow_certificates()
-        return self._tls
+    async def follow(self) -> InForce:
+        """Return what the files say now, or said when they were last good."""
+        if self._following is None and self._has_changed():
+            loop = asyncio.get_running_loop()
+            self._following = loop.run_in_executor(self._thread, self._adopt)
+            self._following.add_done_callback(self._followed)
+        if self._following is not None:
+            await asyncio.wait((self._following,), timeout=_PATIENCE_S)
+        return self.current
 
-    def _follow(self) -> None:
+    def _followed(self, _following: asyncio.Future[None]) -> None:
+        self._following = None
+
+    def _has_changed(self) -> bool:
+        stamps = self._stamps
+        return not stamps or any(_stamp(file) != stamp for file, stamp in stamps.items())
+
+    def _adopt(self) -> None:
         try:
-            config = read_web_config(self._file)
-            if (config.tls is None) != (self._config.tls is None):
-                message = f"{self._file}: TLS cannot come or go while we serve; start anew for that"
+            changed = self._read()
+            if (changed.tls is None) != (self.current.tls is None):
+                message = f"{self._file}: enabling or disabling TLS needs a restart"
                 raise UsageError(message)  # noqa: TRY301 one place reports
-            self.check(config)
+            self.check(changed.config)
         except UsageError as error:
-            self._report(f"{error} (the web config from before stays in force)")
+            self._report(f"{error} (what was in force before stays in force)")
         else:
-            self._config = config
+            self.current = changed
 
-    def _follow_certificates(self) -> None:
-        settings = self._config.tls
-        try:
-            self._tls = make_tls(settings) if settings is not None else None
-        except UsageError as error:
-            self._report(f"{error} (the TLS settings from before stay in force)")
-
-    def _certificates(self) -> tuple[object, ...]:
-        """Return what differs when TLS has to be set up anew: the settings or their files."""
-        settings = self._config.tls
-        return (settings, *(_stamp(file) for file in settings.files)) if settings else ()
+    def _read(self) -> InForce:
+        """Stamps come first: a file that changes while it is read is read again."""
+        file = self._file
+        self._stamps = {file: _stamp(file)}
+        config = read_web_config(file)
+        if config.tls is None:
+            return InForce(config, None)
+        self._stamps |= {pem: _stamp(pem) for pem in config.tls.files}
+        return InForce(config, make_tls(config.tls))
 
 
 def _stamp(file: Path) -> _Stamp:
     try:
         state = os.stat(file)  # noqa: PTH116 five times as fast, and done for every request
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a null byte in its name
         return None
-    return state.st_ino, state.st_size, state.st_mtime_ns
+    return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns

@@ -65,10 +65,14 @@ class Server:
         # Who gave away privileges may not be able to look them up again.
         self._own_names = tuple(own_names())
         hosts = self._hosts(options.added_hosts)
+        speaks_tls = options.web is not None and options.web.current.tls is not None
         self._app = App(pages, hosts, options.limits, web=options.web, report=options.report)
         self._connections = Connections(options.limits.connections)
         self._shared = Shared(
-            _config(self._app, options), options.limits, self._connections, self._tls
+            _config(self._app, options),
+            options.limits,
+            self._connections,
+            self._tls if speaks_tls else None,
         )
 
     def _hosts(self, added: tuple[str, ...]) -> AllowedHosts:
@@ -82,14 +86,16 @@ class Server:
         """
         self._app.hosts = self._hosts(added)
 
-    def _tls(self) -> Tls | None:
-        return self._options.web.tls if self._options.web else None
+    async def _tls(self) -> Tls | None:
+        return (await self._options.web.follow()).tls if self._options.web else None
 
     @staticmethod
     def _check(options: ServerOptions) -> None:
         """Hold the web config, now and whenever it is read again, to what the address needs."""
         web = options.web
-        check_exposure(options.listen, web.config if web else None, insecure=options.insecure)
+        check_exposure(
+            options.listen, web.current.config if web else None, insecure=options.insecure
+        )
         if web is not None:
             web.check = lambda config: check_exposure(
                 options.listen, config, insecure=options.insecure
@@ -121,6 +127,8 @@ class Server:
                 connection.abort()
             self._listener.close()
             self._app.close()
+            if self._options.web:
+                self._options.web.close()
             loop.set_exception_handler(before)
 
     async def _finish(self) -> None:

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from tcpvitals.errors import UsageError
+from tcpvitals.files import FileError, read_file
 from tcpvitals.model.printable import printable
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# The bundle of all public authorities is a fifth of it.
+_MOST_BYTES: Final = 1 << 20
 _KEYS: Final = frozenset({
     "cert", "cert_file", "key", "key_file", "client_ca", "client_ca_file", "client_auth_type",
     "client_allowed_sans", "min_version", "max_version", "cipher_suites",
@@ -97,9 +100,9 @@ class Pem:
         if self.file is None:
             return self.inline.encode()
         try:
-            return self.file.read_bytes()
-        except OSError as error:
-            self.refuse(f"cannot read {printable(str(self.file))}: {error.strerror}")
+            return read_file(self.file, _MOST_BYTES)
+        except FileError as error:
+            self.refuse(f"cannot read {printable(str(self.file))}: {error}")
 
     def refuse(self, message: str) -> NoReturn:
         """Raise a UsageError that begins with the place in the web config."""

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import yaml
 
 from tcpvitals.errors import UsageError
+from tcpvitals.files import FileError, read_file
 from tcpvitals.model.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
+_MOST_BYTES: Final = 65_536
+_MOST_DIGITS: Final = 9
+_SHOWN: Final = 80  # letters of a bad value
 _TAG: Final = "tag:yaml.org,2002:"
 _TRUE: Final = ("true", "yes", "on")
 
@@ -59,7 +63,9 @@ class Value:
         """Return a whole number."""
         text = self.text()
         if not (text.isascii() and text.isdecimal()):
-            self.refuse(f"{printable(text)} is not a whole number")
+            self.refuse(f"{printable(text[:_SHOWN])} is not a whole number")
+        if len(text) > _MOST_DIGITS:
+            self.refuse(f"a number of more than {_MOST_DIGITS} digits")
         return int(text)
 
     def items(self) -> list[Value]:
@@ -104,9 +110,9 @@ def read_yaml(file: Path) -> Value:
         UsageError: it cannot be read, or is not YAML.
     """
     try:
-        return Value(file, yaml.compose(file.read_bytes(), Loader=yaml.SafeLoader))
-    except OSError as error:
-        message = f"cannot read {printable(str(file))}: {error.strerror}"
+        return Value(file, yaml.compose(read_file(file, _MOST_BYTES), Loader=yaml.CSafeLoader))
+    except FileError as error:
+        message = f"cannot read {printable(str(file))}: {error}"
         raise UsageError(message) from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
