@@ -129,12 +129,10 @@ def _general(view: View, counters: tuple[str, ...]) -> tuple[Allowance, ...]:
     """What may make any counter differ, either way."""
     moved = sum(view.moved(counter) for counter in counters)
     attached = sum(view.attached(counter) for counter in counters)
-    # A run that was skipped may have been about a packet of many segments.
-    skipped = max(view.skipped, view.without_cause) if view.skipped else 0
     return (
         Allowance(moved, "moved while reading: at most {most}"),
         Allowance(attached, "before all programs were attached: at most {most}"),
-        Allowance(skipped, "runs that the kernel skipped: at most {most}"),
+        Allowance(view.skipped, "runs that the kernel skipped: at most {most}"),
     )
 
 

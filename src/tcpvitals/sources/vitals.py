@@ -10,6 +10,7 @@ from tcpvitals.kernel.loaded import Loaded
 from tcpvitals.kernel.netns_counters import read_through
 from tcpvitals.kernel.totals_counters import read_namespaces
 from tcpvitals.model.key import Field, FlowPorts
+from tcpvitals.model.ratchet import Steady
 from tcpvitals.model.vitals import FlowsSnapshot, VitalsSnapshot
 from tcpvitals.sources.comparing import Comparer
 from tcpvitals.sources.live import boot_time_ns
@@ -62,6 +63,7 @@ class LiveVitals:
         # Who owns a socket matters only to those who group by it; the search was done once.
         by_process = Field.PROCESS in request.grouping.fields
         self._owners = OwnerSearch(self._loaded) if by_process else None
+        self._unattributed = Steady()
         self.start_ns = boot_time_ns()
 
     def __enter__(self) -> Self:
@@ -92,6 +94,8 @@ class LiveVitals:
         reports = self._comparer.compare(self._namespaces, self._skipped)
         now_ns = boot_time_ns()
         reading = self._table.read(now_ns)
+        totals = (reading.figures.total() + reading.other + reading.retired).totals
+        lost = totals.unattributed(shows_errors=self._shows_errors)
         return VitalsSnapshot(
             start_ns=self.start_ns,
             taken_ns=now_ns,
@@ -103,7 +107,7 @@ class LiveVitals:
             flows=self._read_flows(now_ns),
             namespaces=tuple(reports),
             kernel={inode: one.counters for inode, one in self._comparer.kernel.items()},
-            losses=self._loaded.losses(),
+            losses={**self._loaded.losses(), "unattributed": self._unattributed.follow(lost)},
             programs=self._loaded.programs(),
             names=names(reading.keys),
             host_netns=host_netns,
