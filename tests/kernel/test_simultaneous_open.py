@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -29,11 +30,13 @@ table inet only_syns {
   }
 }
 """
-# From each port to the same port of the other end; ends when the last one has failed.
+# From each port to the same port of the other end, once told to; ends when the last has failed.
 _CONNECT = """
 import errno, select, socket, sys
 here, there, first, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 waiting, poll = {}, select.poll()
+print("ready", flush=True)
+sys.stdin.readline()
 for port in range(first, first + count):
     tcp = socket.socket()
     tcp.setblocking(False)
@@ -66,10 +69,22 @@ def _open_at_once(link: Link) -> None:
     """From both ends, and see that SYNs did cross: a socket that has no listener is in SYN_RECV."""
     ends = ((link.client, CLIENT_IPV4, SERVER_IPV4), (link.server, SERVER_IPV4, CLIENT_IPV4))
     running = [
-        end.popen([sys.executable, "-c", _CONNECT, here, there, str(PORTS[0]), str(len(PORTS))])
+        end.popen(
+            [sys.executable, "-c", _CONNECT, here, there, str(PORTS[0]), str(len(PORTS))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         for end, here, there in ends
     ]
     try:
+        assert [process.stdout and process.stdout.readline() for process in running] == [
+            "ready\n",
+            "ready\n",
+        ]
+        for process in running:
+            assert process.stdin
+            process.stdin.write("\n")
+            process.stdin.flush()
         deadline = time.monotonic() + PATIENCE_S
         while not all(_in_syn_recv(end) == len(PORTS) for end, _, _ in ends):
             assert time.monotonic() < deadline, "no SYNs crossed"
@@ -83,7 +98,7 @@ def _open_at_once(link: Link) -> None:
 
 def test_a_simultaneous_open_that_is_given_up_is_counted_at_both_ends() -> None:
     """6 connections, whose SYN-ACK is sent twice more by each end."""
-    with open_link(Impairment(delay_ms=400)) as link, verification() as running:
+    with open_link(Impairment(delay_ms=600)) as link, verification() as running:
         for end in (link.client, link.server):
             _prepare(end)
         _open_at_once(link)
