@@ -56,6 +56,11 @@ class Outcome:
         return max(int(line["dropped"]["recursion"]) for line in self.totals)
 
     @property
+    def unattributed(self) -> int:
+        """How many retransmissions have no cause that was seen, in all namespaces."""
+        return max(int(line["dropped"]["unattributed"]) for line in self.totals)
+
+    @property
     def explained(self) -> bool:
         """Whether no difference is left without an explanation."""
         return all(line["explained"] for line in self.verified.values())

@@ -98,7 +98,7 @@ def test_a_group_without_samples_has_no_histogram_but_all_counters() -> None:
     names = Counter(name for name, _ in series(text))
     assert not any("rtt_seconds" in name for name in names)
     assert names[SENT_SEGMENTS] == 3
-    assert names[BY_CAUSE] == 8 * 3
+    assert names[BY_CAUSE] == 9 * 3
 
 
 def test_the_causes_add_up_to_what_the_kernel_counted() -> None:
@@ -107,11 +107,11 @@ def test_the_causes_add_up_to_what_the_kernel_counted() -> None:
     first, second = looks(once, snapshot({1: (WEB, COUNTED, ())}))
 
     # What has no cause yet may have one in a moment, so it is not shown at once.
-    assert summed(first, BY_CAUSE) == 7
+    assert summed(first, BY_CAUSE) == 8
     assert summed(second, BY_CAUSE) == 10
 
 
-def test_a_cause_that_is_told_a_moment_later_is_never_unknown() -> None:
+def test_a_cause_that_is_told_a_moment_later_is_never_unattributed() -> None:
     groups = [{1: (WEB, {"segments_retransmitted": 10, "rto": rto}, ())} for rto in (10, 9, 10, 10)]
 
     texts = looks(*map(snapshot, groups))
@@ -119,12 +119,12 @@ def test_a_cause_that_is_told_a_moment_later_is_never_unknown() -> None:
     assert [summed(text, BY_CAUSE) for text in texts] == [10, 10, 10, 10]
 
 
-def test_unknown_stays_exact_when_its_group_is_retired() -> None:
+def test_unattributed_stays_exact_when_its_group_is_retired() -> None:
     having = snapshot({1: (WEB, COUNTED, ())})
 
     texts = looks(having, having, snapshot({}, retired=total(COUNTED)))
 
-    assert [summed(text, BY_CAUSE) for text in texts] == [7, 10, 10]
+    assert [summed(text, BY_CAUSE) for text in texts] == [8, 10, 10]
 
 
 def test_failures_are_told_or_are_what_has_no_cause() -> None:

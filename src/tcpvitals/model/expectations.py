@@ -22,6 +22,8 @@ _DEFERRED: Final = "TcpExtTCPDeferAcceptDrop"
 _FAILED: Final = "TcpExtTCPRetransFail"
 _RETRANSMITTED: Final = "TcpRetransSegs"
 _TIMEOUTS: Final = "TcpExtTCPTimeouts"
+# TCP_DEFER_ACCEPT of up to 127 s: 1 + 2 + 4 ... + 64.
+_DEFERRED_TIMEOUTS: Final = 7
 _PROBES: Final = "TcpExtTCPLossProbes"
 
 
@@ -69,9 +71,15 @@ class View:
 
     @property
     def without_cause(self) -> int:
-        """Segments that were sent again, but in no event that we saw."""
-        told = self.ours(*Cause) + (self.ours("segments_failed") if self.shows_errors else 0)
-        return self.ours("segments_retransmitted") - told
+        """Segments that were retransmitted, but in no event that we saw."""
+        seen = self.ours(*Cause) + (self.ours("segments_failed") if self.shows_errors else 0)
+        return self.ours("segments_retransmitted") - seen
+
+    @property
+    def unattributed(self) -> int:
+        """Those of them that did leave this host, as far as the kernel's count of failures says."""
+        failed = 0 if self.shows_errors else max(0, self.grown(_FAILED))
+        return max(0, self.without_cause - failed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +106,15 @@ class Expectation:
     reads: tuple[str, ...] = ()
 
 
+def _unattributed(view: View) -> Allowance:
+    """What the sockets themselves counted, so that only its cause was missed."""
+    return Allowance(view.unattributed, "unattributed: {n} of at most {most}")
+
+
 def _expect_retransmitted(view: View) -> Expectation:
     """Exact: __tcp_retransmit_skb adds to it and to the socket's total_retrans, failed or not.
 
-    tcp_rtx_synack adds a SYN-ACK to it, for which there is no socket yet: we count the events.
+    tcp_rtx_synack adds a SYN-ACK to it, which the request counts, too.
     """
     return Expectation(view.ours("segments_retransmitted"))
 
@@ -112,7 +125,7 @@ def _expect_syn(view: View) -> Expectation:
     tcp_rtx_synack counts a SYN-ACK after it was sent.
     """
     failed = Allowance(view.failed, "at most {n} SYN{s} that did not leave this host")
-    return Expectation(view.ours(Cause.SYN, Cause.SYNACK), more=(failed,))
+    return Expectation(view.ours(Cause.SYN, Cause.SYNACK), more=(failed, _unattributed(view)))
 
 
 def _expect_failed(view: View) -> Expectation:
@@ -122,48 +135,54 @@ def _expect_failed(view: View) -> Expectation:
     """
     ours = view.ours("segments_failed") if view.shows_errors else view.without_cause
     busy = Allowance(view.put_off, "at most {n} refused by a busy queue (EBUSY)")
-    return Expectation(ours, less=(busy,), reads=(_RETRANSMITTED,))
+    return Expectation(ours, less=(busy, _unattributed(view)), reads=(_RETRANSMITTED,))
 
 
 def _expect_timeouts(view: View) -> Expectation:
-    """Every expiry of the timer: tcp_retransmit_timer, and tcp_syn_ack_timeout of a request's.
+    """Every expiry of a retransmission timer: tcp_retransmit_timer's, and of a request's own.
 
-    The first counts before tcp_write_timeout may give up and before anything is sent, but nothing
-    while the peer's window is closed.  The second counts expiries at which a SYN-ACK is sent, the
-    last one, at which the handshake is given up, and those of a deferred accept, at which nothing
-    is sent; a SYN-ACK may also be sent again without it, as an answer to a second SYN.
+    The first are counted by the socket itself, as long as it goes on, and by us where one gives it
+    up.  A request counts its own, too, and tells them when a SYN-ACK is retransmitted or when it
+    becomes a connection.  Unknown are the last one, at which it is given up, and before 6.7 those
+    of a deferred accept, at which no SYN-ACK is sent.
     """
-    synacks = view.ours(Cause.SYNACK)
-    deferred = view.grown(_TIMEOUTS) if view.grown(_DEFERRED) > 0 else 0
-    unsent = view.failed + view.put_off
+    waiting = view.ours("handshakes_timed_out") - view.ours("handshakes_late")
+    deferred = _DEFERRED_TIMEOUTS * max(0, view.grown(_DEFERRED))
+    # Before 6.7 a socket forgets its timeouts at the next ACK; from 6.17 on that is long past.
+    unsent = 0 if view.shows_errors else view.failed + view.put_off
     return Expectation(
-        view.ours(Cause.RTO, Cause.SYN, "timeouts_synack") - view.ours("timeouts_closed_window"),
+        view.ours("timeouts", "timeouts_last"),
         more=(
+            Allowance(waiting, "handshakes given up (tcp_syn_ack_timeout): {n} of at most {most}"),
             Allowance(
-                view.ours("timeouts_last"),
-                "{n} connection{s} given up at a timeout (tcp_write_timeout)",
+                unsent, "timeouts whose retransmission failed or was put off: {n} of at most {most}"
             ),
-            Allowance(synacks, "at most {n} handshake{s} given up (tcp_syn_ack_timeout)"),
-            Allowance(unsent, "at most {n} timeout{s} whose retransmission failed or was put off"),
-            Allowance(deferred, "{n} timeout{s} of deferred accepts (tcp_syn_ack_timeout)"),
+            Allowance(
+                deferred,
+                "timeouts of deferred accepts (tcp_syn_ack_timeout): {n} of at most {most}",
+            ),
         ),
     )
 
 
 def _expect_probes(view: View) -> Expectation:
     """At least the retransmitted ones: tcp_send_loss_probe prefers new data, if there is any."""
-    new = Allowance(view.grown(_PROBES), "{n} probe{s} with new data (tcp_send_loss_probe)")
-    return Expectation(view.ours(Cause.TLP), more=(new,))
+    retransmitted = view.ours(Cause.TLP)
+    new = Allowance(
+        max(0, view.grown(_PROBES) - retransmitted),
+        "probes with new data (tcp_send_loss_probe): {n}",
+    )
+    return Expectation(retransmitted, more=(new,))
 
 
 def _expect_fast(view: View) -> Expectation:
     """Exact: tcp_xmit_retransmit_queue files here all that it sent in any state but Loss."""
-    return Expectation(view.ours(Cause.FAST, Cause.OTHER))
+    return Expectation(view.ours(Cause.FAST, Cause.OTHER), more=(_unattributed(view),))
 
 
 def _expect_slow_start(view: View) -> Expectation:
     """Exact: tcp_xmit_retransmit_queue files here what it sent in state Loss."""
-    return Expectation(view.ours(Cause.SLOW_START))
+    return Expectation(view.ours(Cause.SLOW_START), more=(_unattributed(view),))
 
 
 EXPECTATIONS: Final[Mapping[str, Callable[[View], Expectation]]] = {

@@ -80,6 +80,24 @@ class Ratchet:
         return held
 
 
+class Steady:
+    """One figure that counts as far as it was there the time before as well, and never goes back.
+
+    For what is left over between two counts, as with `Settled`, where it is one number.
+    """
+
+    def __init__(self) -> None:
+        """Begin with 0."""
+        self._seen = 0
+        self.value = 0
+
+    def follow(self, now: int) -> int:
+        """Take a newer figure; return what is certain of it."""
+        self.value = max(self.value, min(now, self._seen))
+        self._seen = now
+        return self.value
+
+
 class Settled:
     """What is left over between two counts that are read one after the other.
 

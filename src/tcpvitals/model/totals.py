@@ -140,6 +140,22 @@ class Totals:
         return {cause: self[cause] for cause in CAUSES}
 
     @property
+    def without_cause(self) -> int:
+        """Segments that the kernel counted and of which no event told, neither why nor a failure.
+
+        The two are counted one after the other, and may be read in between: never below 0.
+        """
+        seen = sum(self.by_cause().values()) + self["segments_failed"]
+        return max(0, self["segments_retransmitted"] - seen)
+
+    def unattributed(self, *, shows_errors: bool) -> int:
+        """Segments whose cause was not seen; 0 where they may as well have failed.
+
+        `shows_errors` says that events tell of failures, too.
+        """
+        return self.without_cause if shows_errors else 0
+
+    @property
     def ratio(self) -> float | None:
         """The retransmission ratio, 0 to 1; None if nothing was sent."""
         value = float(ratio(self.values))

@@ -30,14 +30,8 @@ class TotalsPrint(Print[TotalsTable, Totals]):
         see.
         """
         seen = totals["segments_failed"]
-        return seen if self.shows_errors else seen + _unseen(totals)
+        return seen if self.shows_errors else seen + totals.without_cause
 
     def unattributed(self, totals: Totals) -> int:
-        """Return how many segments the kernel counted that we should have seen, but did not."""
-        return _unseen(totals) if self.shows_errors else 0
-
-
-def _unseen(totals: Totals) -> int:
-    seen = sum(totals.by_cause().values()) + totals["segments_failed"]
-    # The two are counted one after the other, and may be read in between.
-    return max(0, totals["segments_retransmitted"] - seen)
+        """Return how many segments the kernel counted whose cause was not seen."""
+        return totals.unattributed(shows_errors=self.shows_errors)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from tcpvitals.errors import ResourceError
@@ -12,6 +13,7 @@ from tcpvitals.kernel.event_records import EventRecords
 from tcpvitals.kernel.loaded import Loaded
 from tcpvitals.kernel.netns_counters import read_all
 from tcpvitals.model.measurement import Measurement
+from tcpvitals.model.ratchet import Steady
 from tcpvitals.model.rtt import Counters, Distribution
 from tcpvitals.model.snapshot import Snapshot
 from tcpvitals.model.totals import Totals, TotalsTable
@@ -106,6 +108,7 @@ class LiveSockets:
             self._undo = undo.pop_all()
         self.start_ns = boot_time_ns()
         self._owners = OwnerSearch(self._loaded)
+        self._unattributed = Steady()
 
     def _open_ring(self) -> libbpf.Ring:
         try:
@@ -146,9 +149,23 @@ class LiveSockets:
             self.namespaces.look_again()
 
     def totals(self) -> TotalsSnapshot:
-        """All totals at this moment, live sockets included."""
+        """All totals at this moment, live sockets included.
+
+        A segment is counted just before its cause is known: what is without one must be so at a
+        second look, too, before it is a loss.
+        """
         self._loaded.settle()
-        return _snapshot(self._loaded, self._table)
+        snapshot = _snapshot(self._loaded, self._table)
+        if self._without_cause(snapshot) > self._unattributed.value:
+            self._loaded.settle()
+            self._without_cause(_snapshot(self._loaded, self._table))
+        losses = {**snapshot.losses, "unattributed": self._unattributed.value}
+        return replace(snapshot, losses=losses)
+
+    def _without_cause(self, snapshot: TotalsSnapshot) -> int:
+        count = snapshot.total().unattributed(shows_errors=self.shows_errors)
+        self._unattributed.follow(count)
+        return count
 
 
 def _snapshot(loaded: Loaded, table: GroupTable[_Table, _Total]) -> Snapshot[_Table, _Total]:

@@ -10,6 +10,7 @@ from tcpvitals.kernel.flows_beside_groups import FlowsBesideGroups
 from tcpvitals.kernel.loaded import Loaded
 from tcpvitals.kernel.netns_counters import read_through
 from tcpvitals.model.key import Field, FlowPorts
+from tcpvitals.model.ratchet import Steady
 from tcpvitals.model.vitals import FlowsSnapshot, VitalsSnapshot
 from tcpvitals.sources.comparing import Comparer
 from tcpvitals.sources.live import boot_time_ns
@@ -61,6 +62,7 @@ class LiveVitals:
         # Who owns a socket matters only to those who group by it; the search was done once.
         by_process = Field.PROCESS in request.grouping.fields
         self._owners = OwnerSearch(self._loaded) if by_process else None
+        self._unattributed = Steady()
         self.start_ns = boot_time_ns()
 
     def _comparing(self) -> Comparer:
@@ -104,6 +106,8 @@ class LiveVitals:
         reading = self._table.read(now_ns)
         flows = self._read_flows(now_ns)
         self._namespaces.look()  # the last: it may run the iterator that counts open connections
+        totals = (reading.figures.total() + reading.other + reading.retired).totals
+        lost = totals.unattributed(shows_errors=self._shows_errors)
         return VitalsSnapshot(
             start_ns=self.start_ns,
             taken_ns=now_ns,
@@ -115,7 +119,7 @@ class LiveVitals:
             flows=flows,
             namespaces=verification.reports,
             kernel=self._comparer.kernel,
-            losses=self._loaded.losses(),
+            losses={**self._loaded.losses(), "unattributed": self._unattributed.follow(lost)},
             programs=self._loaded.programs(),
             names=names(reading.keys),
             host_netns=host_netns,

@@ -11,8 +11,8 @@ from tcpvitals.sinks.prometheus.table import Family, Line
 if TYPE_CHECKING:
     from tcpvitals.sinks.prometheus.edges import Edges
 
-UNKNOWN: Final = "unknown"
-"""The cause of what the kernel counted and no event told."""
+NO_CAUSE: Final = ("failed", "unattributed")
+"""Beside the causes: what did not leave this host, and what no event told of."""
 
 _HISTOGRAMS: Final = {
     Sample.RTT: ("tcpvitals_rtt_seconds", "Round trips, one sample for each ACK that took one."),
@@ -38,8 +38,8 @@ def histogram(sample: Sample, edges: Edges) -> Family:
 BY_CAUSE: Final = Family(
     "tcpvitals_retransmitted_segments",
     "counter",
-    "Segments sent again, by why; their sum is what the kernel counts as RetransSegs.",
-    lines=tuple(Line("_total", "cause", cause) for cause in (*CAUSES, UNKNOWN)),
+    "Segments retransmitted, by cause; their sum is what the kernel counts as RetransSegs.",
+    lines=tuple(Line("_total", "cause", cause) for cause in (*CAUSES, *NO_CAUSE)),
 )
 
 BY_FIELD: Final = {

@@ -46,9 +46,12 @@ def all_totals(snapshot: VitalsSnapshot) -> Counts:
 
 
 def without_cause(totals: Counts) -> Counts:
-    """Return what was retransmitted without a cause; a little below 0 (2**64) for a moment."""
-    causes = totals[:, _CAUSES].sum(axis=1, dtype=np.uint64)
-    return np.asarray(totals[:, _AT["segments_retransmitted"]] - causes, np.uint64)
+    """Return what was retransmitted without a cause, and is not known to have failed: uint64[G].
+
+    A little below 0 (2**64) for a moment.
+    """
+    seen = totals[:, [*_CAUSES, _AT["segments_failed"]]].sum(axis=1, dtype=np.uint64)
+    return np.asarray(totals[:, _AT["segments_retransmitted"]] - seen, np.uint64)
 
 
 def _folded(snapshot: VitalsSnapshot, sample: Sample, edges: Edges) -> Counts:
@@ -117,9 +120,12 @@ def _histogram(family: Family, labels: list[Labels], folded: Counts) -> Table:
 
 def _counters(labels: list[Labels], totals: Counts, *, shows_errors: bool) -> Iterator[Table]:
     """Return all that is counted; the last column is what has no known cause."""
-    yield Table(BY_CAUSE, labels, totals[:, [*_CAUSES, -1]].astype(np.float64))
+    failed, unattributed = totals[:, [_AT["segments_failed"]]], totals[:, [-1]]
+    if not shows_errors:
+        # The tracepoint is silent about failures: they are all that has no known cause.
+        failed, unattributed = unattributed, failed
+    by_cause = np.hstack((totals[:, _CAUSES], failed, unattributed))
+    yield Table(BY_CAUSE, labels, by_cause.astype(np.float64))
     for family, name in BY_FIELD.items():
         yield Table(family, labels, totals[:, [_AT[name]]].astype(np.float64))
-    # Where the tracepoint is silent about failures they are all that has no known cause.
-    failed = _AT["segments_failed"] if shows_errors else -1
-    yield Table(FAILED, labels, totals[:, [failed]].astype(np.float64))
+    yield Table(FAILED, labels, failed.astype(np.float64))
