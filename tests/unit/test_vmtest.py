@@ -264,3 +264,61 @@ def test_a_summary_has_the_counts_and_the_verdict() -> None:
 
     assert passed.summary == "6.1    passed          14.2 s  3 passed, 1 skipped"
     assert failed.summary == "5.10   FAILED (124)   900.0 s  no output"
+
+
+# --- a guest that ends before its command starts ----------------------------------------------------
+
+# In place of qemu: counts its boots, finds the directory it shares with vmtest, and does `then`.
+FAKE_QEMU = """\
+#!/bin/sh
+echo boot >>{log}
+number=$(wc -l <{log})
+for word in "$@"; do
+    case "$word" in
+    *id=run,*) shared=${{word#*path=}}; shared=${{shared%%,*}} ;;
+    file,id=console,*) echo "Oops: int3: 0000 [#1], boot $number" >"${{word##*path=}}" ;;
+    esac
+done
+{then}
+"""
+DIES_AT_BOOT = "exit 0"
+COMES_UP_AND_SUCCEEDS = "echo up >$shared/boot; echo 0 >$shared/exit; sleep 60"
+COMES_UP_AND_DIES = "echo up >$shared/boot; exit 0"
+FAILS_ITSELF = "exit 1"
+
+
+def booted(tmp_path: Path, then: str) -> tuple[int, int]:
+    """Run `true` in a guest made up by a script; its status, and how often it was booted."""
+    release = tmp_path / "6.1-amd64"
+    modules = release / "usr/lib/modules" / release.name
+    modules.mkdir(parents=True)
+    (modules / "modules.dep").touch()
+    log, fake = tmp_path / "boots", tmp_path / "qemu"
+    fake.write_text(FAKE_QEMU.format(log=log, then=then))
+    fake.chmod(0o755)
+    status = guest.run(guest.Run(release, ["true"], qemu=str(fake), timeout_s=30))
+    return status, log.read_text().count("boot")
+
+
+def test_a_guest_that_dies_twice_at_boot_is_booted_a_third_time_and_says_so(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    then = f"if [ $number -lt 3 ]; then {DIES_AT_BOOT}; fi; {COMES_UP_AND_SUCCEEDS}"
+
+    assert booted(tmp_path, then) == (0, 3)
+    said = capfd.readouterr().err
+    assert said.count("6.1-amd64 ended before its command started (Oops: int3") == 2
+    assert "vmtest: boot 2 of at most 3\n" in said
+    assert "vmtest: boot 3 of at most 3\n" in said
+
+
+def test_a_guest_that_always_dies_at_boot_fails_after_three_boots(tmp_path: Path) -> None:
+    assert booted(tmp_path, DIES_AT_BOOT) == (FAILED_ITSELF, 3)
+
+
+def test_a_guest_that_dies_after_its_command_started_is_never_booted_again(tmp_path: Path) -> None:
+    assert booted(tmp_path, COMES_UP_AND_DIES) == (FAILED_ITSELF, 1)
+
+
+def test_a_qemu_that_fails_itself_is_not_started_again(tmp_path: Path) -> None:
+    assert booted(tmp_path, FAILS_ITSELF) == (FAILED_ITSELF, 1)
