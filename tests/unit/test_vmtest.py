@@ -19,6 +19,7 @@ from vmguest.archive import debian_base, is_wanted, parse_images
 from vmguest.errors import COMPLAINED, FAILED_ITSELF, TIMED_OUT, VmtestError
 from vmguest.initramfs import cpio, load_order
 from vmguest.kernels import find_kernel, pick, vmlinux
+from vmguest.selection import KERNELS, RULES, Rule, left_out
 
 RELEASES = ["6.1.0-49-amd64", "6.1.0-56-amd64", "6.12.94+deb13-amd64", "6.12.117+deb13-amd64"]
 
@@ -258,6 +259,51 @@ def test_what_follows_the_dashes_goes_to_pytest() -> None:
     assert "TCPVITALS_VM=6.1" in command
 
 
+def test_only_the_short_selection_leaves_tests_out_and_the_oldest_and_newest_leave_out_least() -> (
+    None
+):
+    whole, short = (matrix.parse(words) for words in ([], ["--ci"]))
+
+    words = {kernel: matrix.vmtest_command(kernel, short) for kernel in KERNELS}
+    left = {kernel: sum("--deselect" in word for word in words[kernel]) for kernel in KERNELS}
+    netlab = "--deselect=tests/kernel/test_netlab.py"
+    privileges = "--deselect=tests/kernel/test_privileges.py"
+    hostile = "--deselect=tests/kernel/test_hostile_comm.py"
+
+    assert not any("--deselect" in word for word in matrix.vmtest_command("6.1", whole))
+    assert left["5.10"] == left["7.3"] < left["6.12"] == left["6.1"] - 1 == left["6.18"] - 1
+    assert [kernel for kernel in KERNELS if netlab not in words[kernel]] == ["6.12"]
+    assert [kernel for kernel in KERNELS if privileges not in words[kernel]] == ["5.10", "7.3"]
+    assert [kernel for kernel in KERNELS if hostile not in words[kernel]] == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.where.name} {rule.file}")
+def test_a_rule_of_the_selection_names_tests_that_there_are(rule: Rule) -> None:
+    text = (Path(__file__).parents[1] / "kernel" / rule.file).read_text()
+
+    assert rule.reason
+    assert [name for name in rule.tests if f"def {name.partition('[')[0]}(" not in text] == []
+
+
+def test_the_kernels_with_the_most_tests_start_first() -> None:
+    assert matrix.in_order(matrix.parse(["--ci"])) == ["5.10", "7.3", "6.12", "6.1", "6.18"]
+    assert matrix.in_order(matrix.parse(["6.1", "7.3"])) == ["6.1", "7.3"]
+
+
+def test_no_count_is_left_out_on_any_kernel() -> None:
+    counts = (
+        "retrans_identity",
+        "totals_sums",
+        "rtt_exact",
+        "rtt_bounds",
+        "events_flood",
+        "states",
+    )
+    words = [word for kernel in KERNELS for word in left_out(kernel)]
+
+    assert [word for word in words for name in counts if f"/test_{name}.py" in word] == []
+
+
 def test_a_summary_has_the_counts_and_the_verdict() -> None:
     passed = matrix.Result("6.1", 0, "...\n== 3 passed, 1 skipped in 2.00s ==\n", 14.25)
     failed = matrix.Result("5.10", 124, "", 900.0)
@@ -266,7 +312,7 @@ def test_a_summary_has_the_counts_and_the_verdict() -> None:
     assert failed.summary == "5.10   FAILED (124)   900.0 s  no output"
 
 
-# --- a guest that ends before its command starts ----------------------------------------------------
+# --- a guest that ends before its command starts --------------------------------------------------
 
 # In place of qemu: counts its boots, finds the directory it shares with vmtest, and does `then`.
 FAKE_QEMU = """\
