@@ -271,7 +271,7 @@ def test_only_the_short_selection_leaves_tests_out_and_the_oldest_and_newest_lea
     hostile = "--deselect=tests/kernel/test_hostile_comm.py"
 
     assert not any("--deselect" in word for word in matrix.vmtest_command("6.1", whole))
-    assert left["5.10"] == left["7.3"] < left["6.12"] == left["6.1"] - 1 == left["6.18"] - 1
+    assert max(left["5.10"], left["7.3"]) < left["6.12"] < left["6.1"] == left["6.18"]
     assert [kernel for kernel in KERNELS if netlab not in words[kernel]] == ["6.12"]
     assert [kernel for kernel in KERNELS if privileges not in words[kernel]] == ["5.10", "7.3"]
     assert [kernel for kernel in KERNELS if hostile not in words[kernel]] == []
@@ -286,7 +286,7 @@ def test_a_rule_of_the_selection_names_tests_that_there_are(rule: Rule) -> None:
 
 
 def test_the_kernels_with_the_most_tests_start_first() -> None:
-    assert matrix.in_order(matrix.parse(["--ci"])) == ["5.10", "7.3", "6.12", "6.1", "6.18"]
+    assert matrix.in_order(matrix.parse(["--ci"])) == ["7.3", "5.10", "6.12", "6.1", "6.18"]
     assert matrix.in_order(matrix.parse(["6.1", "7.3"])) == ["6.1", "7.3"]
 
 
