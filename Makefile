@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 # What to run: `make run ARGS="rtt --by raddr -i 1"`.
 ARGS ?= serve
 KERNELS ?= 5.10 6.1 6.12 6.18 7.3
+# `make test-vm SELECTION=--ci`: each test only on the kernels that it needs.
+SELECTION ?=
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 run: $(VENV)/run
@@ -26,7 +28,7 @@ lint: $(VENV)/test
 
 test-vm: $(VENV)/test
 	scripts/install vm
-	$(AS_ROOT) tests/vm/run $(KERNELS)
+	$(AS_ROOT) tests/vm/run $(SELECTION) $(KERNELS)
 
 bpf:
 	scripts/install bpf

@@ -19,6 +19,7 @@ from vmguest.archive import debian_base, is_wanted, parse_images
 from vmguest.errors import COMPLAINED, FAILED_ITSELF, TIMED_OUT, VmtestError
 from vmguest.initramfs import cpio, load_order
 from vmguest.kernels import find_kernel, pick, vmlinux
+from vmguest.selection import KERNELS, RULES, Rule, left_out
 
 RELEASES = ["6.1.0-49-amd64", "6.1.0-56-amd64", "6.12.94+deb13-amd64", "6.12.117+deb13-amd64"]
 
@@ -258,9 +259,112 @@ def test_what_follows_the_dashes_goes_to_pytest() -> None:
     assert "TCPVITALS_VM=6.1" in command
 
 
+def test_only_the_short_selection_leaves_tests_out_and_the_oldest_and_newest_leave_out_least() -> (
+    None
+):
+    whole, short = (matrix.parse(words) for words in ([], ["--ci"]))
+
+    words = {kernel: matrix.vmtest_command(kernel, short) for kernel in KERNELS}
+    left = {kernel: sum("--deselect" in word for word in words[kernel]) for kernel in KERNELS}
+    netlab = "--deselect=tests/kernel/test_netlab.py"
+    privileges = "--deselect=tests/kernel/test_privileges.py"
+    hostile = "--deselect=tests/kernel/test_hostile_comm.py"
+
+    assert not any("--deselect" in word for word in matrix.vmtest_command("6.1", whole))
+    assert max(left["5.10"], left["7.3"]) < left["6.12"] < left["6.1"] == left["6.18"]
+    assert [kernel for kernel in KERNELS if netlab not in words[kernel]] == ["6.12"]
+    assert [kernel for kernel in KERNELS if privileges not in words[kernel]] == ["5.10", "7.3"]
+    assert [kernel for kernel in KERNELS if hostile not in words[kernel]] == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.where.name} {rule.file}")
+def test_a_rule_of_the_selection_names_tests_that_there_are(rule: Rule) -> None:
+    text = (Path(__file__).parents[1] / "kernel" / rule.file).read_text()
+
+    assert rule.reason
+    assert [name for name in rule.tests if f"def {name.partition('[')[0]}(" not in text] == []
+
+
+def test_the_kernels_with_the_most_tests_start_first() -> None:
+    assert matrix.in_order(matrix.parse(["--ci"])) == ["7.3", "5.10", "6.12", "6.1", "6.18"]
+    assert matrix.in_order(matrix.parse(["6.1", "7.3"])) == ["6.1", "7.3"]
+
+
+def test_no_count_is_left_out_on_any_kernel() -> None:
+    counts = (
+        "retrans_identity",
+        "totals_sums",
+        "rtt_exact",
+        "rtt_bounds",
+        "events_flood",
+        "states",
+    )
+    words = [word for kernel in KERNELS for word in left_out(kernel)]
+
+    assert [word for word in words for name in counts if f"/test_{name}.py" in word] == []
+
+
 def test_a_summary_has_the_counts_and_the_verdict() -> None:
     passed = matrix.Result("6.1", 0, "...\n== 3 passed, 1 skipped in 2.00s ==\n", 14.25)
     failed = matrix.Result("5.10", 124, "", 900.0)
 
     assert passed.summary == "6.1    passed          14.2 s  3 passed, 1 skipped"
     assert failed.summary == "5.10   FAILED (124)   900.0 s  no output"
+
+
+# --- a guest that ends before its command starts --------------------------------------------------
+
+# In place of qemu: counts its boots, finds the directory it shares with vmtest, and does `then`.
+FAKE_QEMU = """\
+#!/bin/sh
+echo boot >>{log}
+number=$(wc -l <{log})
+for word in "$@"; do
+    case "$word" in
+    *id=run,*) shared=${{word#*path=}}; shared=${{shared%%,*}} ;;
+    file,id=console,*) echo "Oops: int3: 0000 [#1], boot $number" >"${{word##*path=}}" ;;
+    esac
+done
+{then}
+"""
+DIES_AT_BOOT = "exit 0"
+COMES_UP_AND_SUCCEEDS = "echo up >$shared/boot; echo 0 >$shared/exit; sleep 60"
+COMES_UP_AND_DIES = "echo up >$shared/boot; exit 0"
+FAILS_ITSELF = "exit 1"
+
+
+def booted(tmp_path: Path, then: str) -> tuple[int, int]:
+    """Run `true` in a guest made up by a script; its status, and how often it was booted."""
+    release = tmp_path / "6.1-amd64"
+    modules = release / "usr/lib/modules" / release.name
+    modules.mkdir(parents=True)
+    (modules / "modules.dep").touch()
+    log, fake = tmp_path / "boots", tmp_path / "qemu"
+    fake.write_text(FAKE_QEMU.format(log=log, then=then))
+    fake.chmod(0o755)
+    status = guest.run(guest.Run(release, ["true"], qemu=str(fake), timeout_s=30))
+    return status, log.read_text().count("boot")
+
+
+def test_a_guest_that_dies_twice_at_boot_is_booted_a_third_time_and_says_so(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    then = f"if [ $number -lt 3 ]; then {DIES_AT_BOOT}; fi; {COMES_UP_AND_SUCCEEDS}"
+
+    assert booted(tmp_path, then) == (0, 3)
+    said = capfd.readouterr().err
+    assert said.count("6.1-amd64 ended before its command started (Oops: int3") == 2
+    assert "vmtest: boot 2 of at most 3\n" in said
+    assert "vmtest: boot 3 of at most 3\n" in said
+
+
+def test_a_guest_that_always_dies_at_boot_fails_after_three_boots(tmp_path: Path) -> None:
+    assert booted(tmp_path, DIES_AT_BOOT) == (FAILED_ITSELF, 3)
+
+
+def test_a_guest_that_dies_after_its_command_started_is_never_booted_again(tmp_path: Path) -> None:
+    assert booted(tmp_path, COMES_UP_AND_DIES) == (FAILED_ITSELF, 1)
+
+
+def test_a_qemu_that_fails_itself_is_not_started_again(tmp_path: Path) -> None:
+    assert booted(tmp_path, FAILS_ITSELF) == (FAILED_ITSELF, 1)

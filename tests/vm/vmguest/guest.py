@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import re
 import shlex
@@ -47,6 +48,7 @@ _BROKEN = re.compile(
 _CONSOLE_TAIL = 4000  # characters
 _PREFIX = "vmtest-"
 _BEING_MADE_S = 60
+_BOOTS = 3  # of a guest that ends before its command starts
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Run:
         command: the command and its arguments, run in this process's working directory.
         environment: what the command finds in its environment besides what is carried over.
         writable: directories of the host that the guest may write to.
-        timeout_s: when all of it must have ended, in seconds; boot_timeout_s: to come up.
+        timeout_s: when all of a boot must have ended, in seconds; boot_timeout_s: to come up.
         strict: whether a complaint of the kernel turns success into status 123.
     """
 
@@ -81,9 +83,26 @@ class Run:
 def run(wanted: Run) -> int:
     """Start a guest, pass on the command's output, and return its status, or one of our own.
 
+    A guest that ends before its command starts is booted again: emulated, a kernel sometimes dies
+    while it patches its own code.  Once the command has started, nothing is repeated.
+
     Raises:
         VmtestError: no guest can be started on this host.
     """
+    outcome, console = _boot(wanted)
+    for number in range(2, _BOOTS + 1):
+        if not outcome.died_at_boot:
+            break
+        sys.stderr.write(console[-_CONSOLE_TAIL:])
+        why = complaint_in(console) or "no complaint on its console"
+        log(f"{wanted.kernel.name} ended before its command started ({why})")
+        log(f"boot {number} of at most {_BOOTS}")
+        outcome, console = _boot(wanted)
+    return judge(outcome, console, strict=wanted.strict)
+
+
+def _boot(wanted: Run) -> tuple[Outcome, str]:
+    """Run one guest to its end, and return how it ended and what its console shows."""
     with _run_directory() as shared:
         _fill(shared, wanted)
         console = wanted.console or shared / "console"
@@ -100,17 +119,30 @@ def run(wanted: Run) -> int:
         if wanted.verbose:
             total = time.monotonic() - start
             log(f"{wanted.kernel.name}: up after {outcome.boot_s:.1f} s, all took {total:.1f} s")
-        text = console.read_text(errors="replace") if console.exists() else ""
-        return judge(outcome, text, strict=wanted.strict)
+        return outcome, console.read_text(errors="replace") if console.exists() else ""
 
 
 @dataclass
 class Outcome:
-    """How the command ended (None: it did not), when it began, and why we stopped waiting."""
+    """How the command ended (None: it did not), when it began, and why we stopped waiting.
+
+    `qemu_status` is None while qemu runs; 0 is a guest that ended itself.
+    """
 
     status: int | None = None
     boot_s: float = float("nan")
     gave_up: str = ""
+    qemu_status: int | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether the command has started."""
+        return not math.isnan(self.boot_s)
+
+    @property
+    def died_at_boot(self) -> bool:
+        """Whether the guest ended itself before its command started; qemu did not fail."""
+        return self.qemu_status == 0 and not self.started
 
 
 def judge(outcome: Outcome, console: str, *, strict: bool) -> int:
@@ -218,10 +250,12 @@ def _follow(qemu: subprocess.Popen[bytes], shared: Path, wanted: Run) -> Outcome
     with (shared / "out").open("rb") as out, (shared / "err").open("rb") as err:
         while True:
             passed = time.monotonic() - start
-            if outcome.boot_s != outcome.boot_s and (shared / "boot").exists():
+            # First: what the guest wrote before it ended is read below.
+            outcome.qemu_status = qemu.poll()
+            if not outcome.started and (shared / "boot").exists():
                 outcome.boot_s = passed
             outcome.gave_up = _too_late(outcome, passed, wanted)
-            over = qemu.poll() is not None or bool(outcome.gave_up)
+            over = outcome.qemu_status is not None or bool(outcome.gave_up)
             # Written last of all: with it, the output is complete.
             outcome.status = _exit_status(shared)
             _pass_on(out, sys.stdout.buffer)
@@ -234,7 +268,7 @@ def _follow(qemu: subprocess.Popen[bytes], shared: Path, wanted: Run) -> Outcome
 def _too_late(outcome: Outcome, passed: float, wanted: Run) -> str:
     if passed > wanted.timeout_s:
         return f"no end after {wanted.timeout_s:g} s"
-    if passed > wanted.boot_timeout_s and outcome.boot_s != outcome.boot_s:
+    if passed > wanted.boot_timeout_s and not outcome.started:
         return f"the guest was not up after {wanted.boot_timeout_s:g} s"
     return ""
 

@@ -1,6 +1,7 @@
 """Run the kernel tests under every kernel we support, each in its own guest.
 
     tests/vm/run                              # all kernels, two guests at a time
+    tests/vm/run --ci                         # each test on the kernels that it needs
     tests/vm/run 5.10 6.12                    # these
     tests/vm/run 6.12 -k netlab               # only tests that match
     tests/vm/run 6.12 -- -x --tb=long         # anything else for pytest
@@ -22,12 +23,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-KERNELS = ("5.10", "6.1", "6.12", "6.18", "7.3")
-ROOT = Path(__file__).parents[3]
+from vmguest.selection import KERNELS, TESTS, left_out
 
-# What hardly depends on the kernel: the oldest and the newest are enough, and an emulated CPU takes
-# minutes for it.
-_OF_THE_HOST = ("tests/kernel/test_startup_failures.py", "tests/kernel/test_serve_process.py")
+ROOT = Path(__file__).parents[3]
 
 _FAILURE, _CANNOT = 1, 2
 _PACKAGE_OF = {
@@ -88,6 +86,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("kernel", nargs="*", help=f"by default {' '.join(KERNELS)}")
+    add("--ci", action="store_true", help="leave out what vmguest/selection.py says")
     add("-j", "--jobs", type=int, default=2, metavar="N", help="guests at a time (2)")
     add("-k", dest="keyword", metavar="EXPRESSION", help="only tests that match, as for pytest")
     add("--timeout", type=float, default=3600, metavar="SECONDS", help="for each kernel (3600)")
@@ -112,9 +111,9 @@ def vmtest_command(kernel: str, arguments: argparse.Namespace) -> list[str]:
     command += ["--strict", "--verbose", "--timeout", str(arguments.timeout)]
     command += ["--cpus", str(cpus), "--env", f"TCPVITALS_VM={kernel}", kernel, "--"]
     command += [arguments.python, "-m", "pytest", "-p", "no:cacheprovider"]
-    if kernel not in (KERNELS[0], KERNELS[-1]):
-        command += [word for file in _OF_THE_HOST for word in ("--ignore", file)]
-    return [*command, *arguments.pytest, "tests/kernel"]
+    if arguments.ci:
+        command += left_out(kernel)
+    return [*command, *arguments.pytest, TESTS]
 
 
 def run_kernel(kernel: str, arguments: argparse.Namespace) -> Result:
@@ -133,10 +132,17 @@ def run_kernel(kernel: str, arguments: argparse.Namespace) -> Result:
     return Result(kernel, done.returncode, done.stdout, time.monotonic() - start)
 
 
+def in_order(arguments: argparse.Namespace) -> list[str]:
+    """Return the kernels with the most tests first: no CPU is idle while a long one ends alone."""
+    if not arguments.ci:
+        return list(arguments.kernel)
+    return sorted(arguments.kernel, key=lambda kernel: len(left_out(kernel)))
+
+
 def _collect(arguments: argparse.Namespace) -> int:
     """Let pytest compile the tests here: each guest would do it again, and far slower."""
     pytest = [arguments.python, "-m", "pytest", "-p", "no:cacheprovider", "--collect-only", "-q"]
-    command = [*pytest, *arguments.pytest, "tests/kernel"]
+    command = [*pytest, *arguments.pytest, TESTS]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.stderr.write(done.stdout + done.stderr)
@@ -155,7 +161,7 @@ def main(argv: list[str] | None = None) -> int:
         return _FAILURE
     results = []
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        for result in pool.map(lambda kernel: run_kernel(kernel, arguments), arguments.kernel):
+        for result in pool.map(lambda kernel: run_kernel(kernel, arguments), in_order(arguments)):
             sys.stdout.write(f"\n=== Linux {result.kernel} ===\n{result.output}")
             sys.stdout.flush()
             results.append(result)
