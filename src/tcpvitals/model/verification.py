@@ -185,9 +185,7 @@ def _general(view: View) -> tuple[Allowance, ...]:
     """What may make any counter differ, either way."""
     # A run that was skipped may have been about a packet of many segments.
     skipped = max(view.skipped, view.without_cause) if view.skipped else 0
-    return (
-        Allowance(skipped, "runs that the kernel skipped: at most {most}"),
-    )
+    return (Allowance(skipped, "runs that the kernel skipped: at most {most}"),)
 
 
 def _explain(difference: int, allowances: Iterable[Allowance]) -> str | None:
