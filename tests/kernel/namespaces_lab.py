@@ -28,6 +28,7 @@ CLONE_NEWNET = 0x40000000
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
 TCP_INFO, UNACKED_AT, TOTAL_RETRANS_AT = 11, 24, 100
+TIME_WAIT = "06"
 PATIENCE_S = 60
 
 
@@ -63,6 +64,16 @@ def _talk(*, lossy: bool) -> None:
     _until(sender, UNACKED_AT, 0, 0)
     sender.close()
     receiver.close()
+
+
+def _until_closed() -> None:
+    """Until nothing but TIME_WAIT is left: no FIN can be retransmitted after that."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        lines = Path("/proc/self/net/tcp").read_text().splitlines()[1:]
+        if {line.split()[3] for line in lines} <= {TIME_WAIT}:
+            return
+        time.sleep(0.005)
 
 
 def _retransmitted() -> int:
@@ -106,6 +117,7 @@ def live(losses: int, wanted: int = 0) -> tuple[int, int]:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP))
     for lossy in (True,) * losses or (False,):
         _talk(lossy=lossy)
+    _until_closed()
     return inode, _retransmitted()
 
 

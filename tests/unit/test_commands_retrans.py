@@ -256,7 +256,6 @@ def test_groups_are_as_many_as_the_limit_allows() -> None:
 
 def test_verifying_counts_namespaces() -> None:
     assert asked("-c", "--verify").request.namespaces is True
-    assert asked("-c").request.namespaces is False
 
 
 def test_a_difference_that_nothing_explains_is_told_at_each_print_and_is_status_3_at_the_end(
