@@ -19,6 +19,8 @@ from tcpvitals.model.namespaces import Netns
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tcpvitals.kernel.group_table import Records
+
 A, A_AGAIN, B = Netns(0xF0000001, 2**63), Netns(0xF0000001, 5), Netns(0xF0000002, 7)
 LIMIT = 4
 
@@ -31,8 +33,8 @@ class MadeUpNamespaces:
         slots = LIMIT + FIRST
         self.places, self.free = Places(), FakeMap("free")
         group, counters = layouts().struct("group"), layouts().struct("retrans_counters")
-        maps = []
-        for name, record in (("g", group), ("c", counters), ("h", np.dtype("<u8"))):
+        maps: list[tuple[FakeMap, Records]] = []
+        for name, record in (("g", group), ("c", counters), ("h", np.dtype([("held", "<u8")]))):
             made = FakeMap(name, slots * record.itemsize)
             stack.callback(made.close)
             maps.append((made, np.frombuffer(mmap.mmap(made.fd, made.size), record)))
@@ -56,7 +58,7 @@ class MadeUpNamespaces:
         """A second later."""
 
         def mark() -> None:
-            self.held[list(held)] = 1
+            self.held["held"][list(held)] = 1
 
         self.now_ns += SECOND
         self.table.look(Seen(frozenset(processes), frozenset()), mark, self.now_ns)
