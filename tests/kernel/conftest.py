@@ -124,6 +124,7 @@ def open_sockets(facts: HostFacts) -> Iterator[Callable[..., LiveSockets]]:
             *,
             totals: bool = False,
             namespaces: bool = False,
+            namespaces_limit: int = 4096,
             telling: Telling | None = None,
             selection: Selection | None = None,
             max_groups: int = 10_000,
@@ -135,6 +136,7 @@ def open_sockets(facts: HostFacts) -> Iterator[Callable[..., LiveSockets]]:
                 max_groups,
                 totals=totals,
                 namespaces=namespaces,
+                namespaces_limit=namespaces_limit,
                 telling=frozenset({telling} if telling else ()),
                 ring_bytes=ring_bytes,
             )

@@ -1,13 +1,14 @@
 """Network namespaces that come, talk and go: a program, and what starts it.
 
-Each namespace is one process, which ends with it.  In some of them segments are lost: the receiver's
-filter drops all that comes until the sender has retransmitted.  Before a process ends it reports its
-namespace's inode number and the kernel's own count of retransmitted segments.
+Each namespace is one process, which ends with it.  In some of them segments are lost: the
+receiver's filter drops all that comes until the sender has retransmitted.  Before a process ends it
+reports its namespace's inode number and the kernel's own count of retransmitted segments.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import fcntl
 import json
@@ -18,11 +19,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CLONE_NEWNET = 0x40000000
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27
 TCP_INFO, UNACKED_AT, TOTAL_RETRANS_AT = 11, 24, 100
+TIME_WAIT = "06"
 PATIENCE_S = 60
 
 
@@ -60,21 +66,59 @@ def _talk(*, lossy: bool) -> None:
     receiver.close()
 
 
+def _until_closed() -> None:
+    """Until nothing but TIME_WAIT is left: no FIN can be retransmitted after that."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        lines = Path("/proc/self/net/tcp").read_text().splitlines()[1:]
+        if {line.split()[3] for line in lines} <= {TIME_WAIT}:
+            return
+        time.sleep(0.005)
+
+
 def _retransmitted() -> int:
     names, values = (
-        line.split() for line in Path("/proc/self/net/snmp").read_text().splitlines() if "Tcp:" in line
+        line.split()
+        for line in Path("/proc/self/net/snmp").read_text().splitlines()
+        if "Tcp:" in line
     )
     return int(values[names.index("RetransSegs")])
 
 
-def live_and_die(*, lossy: bool) -> tuple[int, int]:
+def _own_inode() -> int:
+    return Path("/proc/self/ns/net").stat().st_ino
+
+
+def _unshare(wanted: int = 0) -> int:
+    """Move to a new namespace, which has the wanted inode number if there is one.
+
+    The kernel gives the lowest free number: lower ones are kept until it is the wanted one's turn.
+    """
+    library, lower = ctypes.CDLL(None, use_errno=True), []
+    while True:
+        if library.unshare(CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "unshare")
+        inode = _own_inode()
+        if wanted in {0, inode}:
+            break
+        if inode < wanted:
+            lower.append(os.open("/proc/self/ns/net", os.O_RDONLY))
+        else:
+            time.sleep(0.01)  # the one before is destroyed in the background
+    for descriptor in lower:
+        os.close(descriptor)
+    return inode
+
+
+def live(losses: int, wanted: int = 0) -> tuple[int, int]:
     """Move to a new namespace and talk there; its inode number and what was retransmitted."""
-    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
-        raise OSError(ctypes.get_errno(), "unshare")
+    inode = _unshare(wanted)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP))
-    _talk(lossy=lossy)
-    return Path("/proc/self/ns/net").stat().st_ino, _retransmitted()
+    for lossy in (True,) * losses or (False,):
+        _talk(lossy=lossy)
+    _until_closed()
+    return inode, _retransmitted()
 
 
 def _worker(count: int, lossy_every: int, pause_s: float, out: int) -> None:
@@ -82,7 +126,7 @@ def _worker(count: int, lossy_every: int, pause_s: float, out: int) -> None:
         lossy = bool(lossy_every) and number % lossy_every == 0
         child = os.fork()
         if not child:
-            os.write(out, json.dumps(live_and_die(lossy=lossy)).encode() + b"\n")
+            os.write(out, json.dumps(live(int(lossy))).encode() + b"\n")
             os._exit(0)
         os.waitpid(child, 0)
         time.sleep(pause_s)
@@ -94,7 +138,12 @@ def _main() -> None:
     parser.add_argument("--lossy-every", type=int, default=0)
     parser.add_argument("--at-once", type=int, default=4)
     parser.add_argument("--pause", type=float, default=0)
+    parser.add_argument("--hold", type=int, help="one, with this inode number (0: any)")
     options = parser.parse_args()
+    if options.hold is not None:
+        os.write(1, json.dumps(live(options.count, options.hold)).encode() + b"\n")
+        sys.stdin.read()
+        return
     children = []
     for _ in range(options.at_once):
         child = os.fork()
@@ -107,23 +156,39 @@ def _main() -> None:
         os.waitpid(child, 0)
 
 
-def churn_command(
-    count: int, *, lossy_every: int = 0, at_once: int = 4, pause_s: float = 0
-) -> list[str]:
-    """Return the command for `count` namespaces; of each of those at once, every so many loses."""
-    options = ["--lossy-every", str(lossy_every), "--at-once", str(at_once), "--pause", str(pause_s)]
-    return [sys.executable, __file__, str(count), *options]
+_COMMAND = ["setpriv", "--pdeathsig", "KILL", sys.executable, __file__]
 
 
 def churn(count: int, *, lossy_every: int = 0, at_once: int = 4) -> list[tuple[int, int]]:
-    """Let `count` namespaces come and go; each one's inode number and retransmitted segments."""
-    command = churn_command(count, lossy_every=lossy_every, at_once=at_once)
+    """Let `count` namespaces come and go; each one's inode number and retransmitted segments.
+
+    Of those that each of `at_once` processes starts, every so many lose.
+    """
+    options = ["--lossy-every", str(lossy_every), "--at-once", str(at_once)]
     done = subprocess.run(
-        ["setpriv", "--pdeathsig", "KILL", *command], capture_output=True, text=True, check=True
+        [*_COMMAND, str(count), *options], stdout=subprocess.PIPE, text=True, check=True
     )
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(found) == count
     return [(inode, again) for inode, again in found]
+
+
+@contextlib.contextmanager
+def held(losses: int, inode: int = 0) -> Iterator[tuple[int, int]]:
+    """Keep a namespace in which so many connections lost something; its inode number (any if 0).
+
+    Yields that number, and how many segments the kernel has retransmitted there.
+    """
+    command = [*_COMMAND, str(losses), "--hold", str(inode)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout
+            found, again = json.loads(process.stdout.readline())
+            yield found, again
+        finally:
+            process.kill()
 
 
 if __name__ == "__main__":

@@ -49,6 +49,7 @@ class Outcome:
     stderr: str
     totals: list[dict[str, Any]]
     verified: dict[str, dict[str, Any]]
+    not_verified: list[dict[str, Any]]
 
     @property
     def skipped(self) -> int:
@@ -108,6 +109,7 @@ class Verification:
             stderr,
             [line for line in lines if line["type"] == "totals"],
             {line["netns"]: line for line in lines if line["type"] == "verify"},
+            [line for line in lines if line["type"] == "not_verified"],
         )
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tcpvitals.kernel import netns, netns_counters
+from tcpvitals.kernel.netns_counters import read_all as read_all_of
+from tcpvitals.kernel.netns_counters import read_apart
 from tcpvitals.netlab.impairment import CLEAN, Impairment
 from tcpvitals.netlab.link import SERVER_IPV4, open_link
 from tcpvitals.netlab.namespace import Namespace, open_namespace
@@ -20,7 +22,6 @@ from tcpvitals.netlab.workload import serve
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pytest
 
 PATIENCE_S = 30
 SO_NETNS_COOKIE = 71
@@ -57,6 +58,28 @@ def descriptors() -> list[tuple[str, str]]:
     return found
 
 
+def processes() -> list[tuple[int, int, int]]:
+    """Return what the kernel half prints: each process's namespace, with a cookie of its own."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            inode = (entry / "ns/net").stat().st_ino
+            found.append((inode, inode + 1, int(entry.name)))
+    return found
+
+
+def read_all() -> dict[int, dict[str, int]]:
+    """Return the counters of every namespace by its inode number."""
+    return {one.inode: counters for one, counters in read_all_of(processes()).items()}
+
+
+def entered(*inodes: int) -> dict[int, tuple[int, dict[str, int]]]:
+    """Enter the namespaces of these numbers by a process of each; cookies and counters."""
+    places = {inode: [Path(f"/proc/{pid}/ns/net")] for inode, _, pid in processes()}
+    found = read_apart({inode: places[inode] for inode in inodes})
+    return {one.inode: (one.cookie, counters) for one, counters in found.items()}
+
+
 def expected(namespace: Namespace) -> dict[str, int]:
     """Return what the namespace's own process sees of the counters."""
     seen = namespace.counters()
@@ -78,21 +101,20 @@ def test_counters_read_from_outside_are_those_that_are_seen_inside() -> None:
     with open_link(CLEAN) as link:
         link.impair(Impairment(loss=1))
         link.client.run(["python3", "-c", CALL_IN_VAIN])
-        found = netns_counters.read_all()
+        found = read_all()
+        apart = entered(link.client.inode, link.server.inode)
 
-        assert found[link.client.inode].counters == expected(link.client)
-        assert found[link.server.inode].counters == expected(link.server)
-    counters = found[link.client.inode].counters
+        for end in (link.client, link.server):
+            assert found[end.inode] == apart[end.inode][1] == expected(end)
+    counters = found[link.client.inode]
     sent_again = counters["TcpRetransSegs"]
     assert sent_again >= 1
     assert counters["TcpExtTCPSynRetrans"] == counters["TcpExtTCPTimeouts"] == sent_again
-    assert found[link.server.inode].counters["TcpRetransSegs"] == 0
+    assert found[link.server.inode]["TcpRetransSegs"] == 0
 
 
 def test_every_counter_is_there_on_every_kernel_that_we_support() -> None:
-    [found] = netns_counters.read({own_inode()}).values()
-
-    assert list(found.counters) == list(netns_counters.COUNTERS)
+    assert list(read_all()[own_inode()]) == list(netns_counters.COUNTERS)
 
 
 def test_a_syn_ack_that_is_never_answered_is_one_timeout_more_than_it_was_sent_again() -> None:
@@ -116,23 +138,25 @@ def test_a_syn_ack_that_is_never_answered_is_one_timeout_more_than_it_was_sent_a
 def test_a_namespace_without_any_process_is_read_by_its_name() -> None:
     with named_namespace() as name:
         inode = (netns.NAMED / name).stat().st_ino
-        found = netns_counters.read({inode})
+        assert (inode, netns.NAMED / name) in netns.mounts()
+        found = read_all()
 
-    assert set(found) == {inode}
-    assert found[inode].counters["TcpRetransSegs"] == 0
+    assert found[inode]["TcpRetransSegs"] == 0
+    assert inode not in read_all()
 
 
-def test_only_the_namespaces_that_were_asked_for_are_read() -> None:
+def test_every_namespace_with_a_process_is_read_by_the_identity_that_is_given() -> None:
     with open_namespace() as one, open_namespace() as other:
-        assert set(netns_counters.read_all()) >= {own_inode(), one.inode, other.inode}
-        assert set(netns_counters.read([other.inode, 1])) == {other.inode}
+        found = read_all_of(processes())
+
+    assert {(inode, inode + 1) for inode in (own_inode(), one.inode, other.inode)} <= set(found)
 
 
 def test_cookies_tell_namespaces_apart() -> None:
     with open_namespace() as one, open_namespace() as other:
-        found = netns_counters.read_all()
+        found = entered(one.inode, other.inode, own_inode())
 
-    cookies = [found[inode].cookie for inode in (one.inode, other.inode, own_inode())]
+    cookies = [found[inode][0] for inode in (one.inode, other.inode, own_inode())]
     if not HAS_COOKIES:
         assert cookies == [0, 0, 0]
         return
@@ -142,10 +166,10 @@ def test_cookies_tell_namespaces_apart() -> None:
 
 def test_the_caller_stays_where_it_was_and_keeps_nothing_open() -> None:
     with open_namespace() as elsewhere:
-        netns_counters.read_all()
+        entered(elsewhere.inode)
         before = own_inode(), descriptors(), threading.active_count()
         for _ in range(20):
-            assert elsewhere.inode in netns_counters.read_all()
+            assert elsewhere.inode in entered(elsewhere.inode)
         assert (own_inode(), descriptors(), threading.active_count()) == before
     assert own_inode() != elsewhere.inode
 
@@ -156,26 +180,22 @@ def test_a_namespace_that_was_read_can_end() -> None:
         with open_namespace() as doomed:
             pair = f"link add witness type veth peer name inside netns {doomed.pid}"
             witness.run(["ip", *pair.split()])
-            assert doomed.inode in netns_counters.read_all()
+            assert doomed.inode in entered(doomed.inode)
         deadline = time.monotonic() + PATIENCE_S
         while "witness" in witness.run(["ip", "-brief", "link"]).stdout:
             assert time.monotonic() < deadline
             time.sleep(0.02)
 
 
-def test_a_place_that_has_become_another_namespaces_is_not_read(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_place_that_has_become_another_namespaces_is_not_read() -> None:
     with open_namespace() as namespace:
         places = {namespace.inode + 1: [Path(namespace.path)], namespace.inode: [Path("/dev/null")]}
-        monkeypatch.setattr(netns_counters, "find_places", lambda: places)
 
-        assert netns_counters.read_all() == {}
+        assert read_apart(places) == {}
 
 
-def test_when_a_process_has_ended_another_one_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_a_process_has_ended_another_one_will_do() -> None:
     with open_namespace() as namespace:
         places = {namespace.inode: [Path("/proc/0/ns/net"), Path(namespace.path)]}
-        monkeypatch.setattr(netns_counters, "find_places", lambda: places)
 
-        assert set(netns_counters.read_all()) == {namespace.inode}
+        assert {one.inode for one in read_apart(places)} == {namespace.inode}

@@ -16,6 +16,7 @@ from test_sink_madeup import counters, distribution
 
 from tcpvitals.model.key import Grouping, GroupKey, Role
 from tcpvitals.model.names import Names
+from tcpvitals.model.namespaces import Netns
 from tcpvitals.model.verification import Comparison, NamespaceReport
 from tcpvitals.model.vitals import (
     SAMPLES,
@@ -153,7 +154,10 @@ def full() -> VitalsSnapshot:
         retired=total({"segments_sent": 4}, [20_000_000]),
         flows=flows({1: (flow(1), 60), 2: (flow(2), 30)}, other=7, retired=3),
         namespaces=(NamespaceReport(HOST, (compared,)), NamespaceReport(4026532000, ())),
-        kernel={HOST: {counter: 1101, "TcpInSegs": 9}, 4026532000: {counter: 0}},
+        kernel={
+            Netns(HOST, 1): {counter: 1101, "TcpInSegs": 9},
+            Netns(4026532000, 2): {counter: 0},
+        },
         losses={"recursion": 4, "events": 0},
         programs=(ProgramRuns("count_rtt", 1000, 250_000, 4), ProgramRuns("settle", 0, 0, 0)),
         names=Names({HOST: "host", 4026532000: "blue"}, {77: "/system.slice/nginx.service"}),

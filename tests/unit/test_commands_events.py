@@ -19,7 +19,7 @@ from test_sink_madeup_events import CHANGED, ENDS6, RESENT, SYNACK
 from tcpvitals.commands import following
 from tcpvitals.commands.main import dispatch
 from tcpvitals.errors import UnexplainedError
-from tcpvitals.kernel import cgroups, netns, netns_counters
+from tcpvitals.kernel import cgroups, netns
 from tcpvitals.kernel.settings import Telling
 from tcpvitals.model.key import Grouping
 from tcpvitals.model.selection import Selection
@@ -267,10 +267,8 @@ def test_a_command_asks_for_its_own_events_and_counts_nothing(command: str, told
 
 
 def test_verifying_events_counts_namespaces_too_and_is_shown_at_the_end(
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(netns_counters, "read_all", dict)
     shown = run(capsys, "retrans", "--verify")
     assert shown.startswith(RETRANS_HEADINGS)
     [opened] = MadeUpSockets.opened

@@ -78,7 +78,7 @@ class Source:
         """Count what was lost by now."""
         return self._losses
 
-    def find_owners(self) -> None:
+    def keep_up(self) -> None:
         """Note when."""
         self.owners.append(self.clock.now_s - START_S)
 

@@ -21,11 +21,14 @@ from test_sink_madeup_events import RESENT, wall
 from tcpvitals.commands import following, moments, naming, retrans_events, stopping
 from tcpvitals.commands import wall as wall_module
 from tcpvitals.commands.stopping import StopRequest
-from tcpvitals.kernel import cgroups, netns, netns_counters, probe
+from tcpvitals.kernel import cgroups, netns, probe
+from tcpvitals.kernel.netns_counters import COUNTERS
 from tcpvitals.kernel.plan import make_plan
 from tcpvitals.kernel.settings import Request, Telling
 from tcpvitals.model.key import Grouping, GroupKey
+from tcpvitals.model.namespaces import NamespaceTotals, Netns
 from tcpvitals.model.selection import Selection
+from tcpvitals.model.totals import Totals
 from tcpvitals.sources import live
 
 if TYPE_CHECKING:
@@ -34,10 +37,11 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from tcpvitals.kernel.netns_counters import Counters
     from tcpvitals.kernel.plan import Plan
     from tcpvitals.model.event import Event
     from tcpvitals.model.rtt import RttSnapshot
-    from tcpvitals.model.totals import Totals, TotalsSnapshot
+    from tcpvitals.model.totals import TotalsSnapshot
 
 Groups: TypeAlias = dict[GroupKey, dict[str, int]]
 
@@ -136,6 +140,20 @@ class MadeUpRtt:
 RATES: Groups = {PEER: {"segments_sent": 100, "segments_retransmitted": 1, "fast": 1}}
 
 
+class MadeUpNamespaces:
+    """The kernel's counters are those of `reading`; we have counted nothing."""
+
+    reading: ClassVar[Iterator[Counters]] = repeat({})
+
+    def kernel(self) -> Counters:
+        """The next reading."""
+        return next(self.reading)
+
+    def totals(self) -> NamespaceTotals:
+        """Nothing."""
+        return NamespaceTotals({}, Totals.empty(), Totals.empty(), 0, {})
+
+
 @dataclass
 class MadeUpSockets:
     """In place of `LiveSockets`: what happens is written down before; notes what it was asked."""
@@ -195,7 +213,7 @@ class MadeUpSockets:
         """How many events were lost up to this step."""
         return {"recursion": 0, "events": self.lost}
 
-    def find_owners(self) -> None:
+    def keep_up(self) -> None:
         """Note that owners are looked for."""
         self.owners_looked_for += 1
         send(self.owners_signals.get(self.owners_looked_for))
@@ -210,9 +228,10 @@ class MadeUpSockets:
         }
         return snapshot(groups, seconds=self.looks, losses=self.losses())
 
-    def namespaces(self) -> Mapping[tuple[int, int], Totals]:
-        """None has anything."""
-        return {}
+    @property
+    def namespaces(self) -> MadeUpNamespaces | None:
+        """Those in which nothing was counted; None if nobody asked for them."""
+        return MadeUpNamespaces() if self.request.namespaces else None
 
 
 def send(number: signal.Signals | None) -> None:
@@ -243,13 +262,11 @@ def made_up_host(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[MadeUpSockets
 
 def let_the_kernel_count_what_nobody_saw(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let it count 40 segments after we attached, of which the made-up sockets say nothing."""
-    counted = chain([0, 0], repeat(40))
-
-    def read_all() -> dict[int, netns_counters.NetnsCounters]:
-        counters = dict.fromkeys(netns_counters.COUNTERS, 0) | {"TcpRetransSegs": next(counted)}
-        return {7: netns_counters.NetnsCounters(7, 1, counters)}
-
-    monkeypatch.setattr(netns_counters, "read_all", read_all)
+    nothing = dict.fromkeys(COUNTERS, 0)
+    readings = (
+        {Netns(7, 1): nothing | {"TcpRetransSegs": count}} for count in chain([0, 0], repeat(40))
+    )
+    monkeypatch.setattr(MadeUpNamespaces, "reading", readings)
 
 
 def test_the_made_up_clock_moves_only_by_waiting(monkeypatch: pytest.MonkeyPatch) -> None:

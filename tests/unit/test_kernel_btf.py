@@ -35,7 +35,6 @@ STRUCTS = (
     "accounted",
     "owner",
     "retrans_counters",
-    "netns_key",
     "endpoints",
     "event",
     "retransmission",

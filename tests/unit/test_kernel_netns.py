@@ -126,3 +126,27 @@ def test_without_a_folder_of_names_there_is_at_most_the_hosts(
 ) -> None:
     monkeypatch.setattr(netns, "NAMED", Path("/nonexistent"))
     assert set(netns.names().values()) <= {netns.HOST}
+
+
+def test_mounts_of_namespaces_are_found_by_what_is_mounted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mountinfo = tmp_path / "mountinfo"
+    mountinfo.write_text(
+        "22 1 0:21 / /proc rw,nosuid shared:5 - proc proc rw\n"
+        "90 25 0:4 net:[4026532281] /run/netns/blue rw shared:9 - nsfs nsfs rw\n"
+        "91 25 0:4 mnt:[4026532282] /run/snapd/ns/x rw - nsfs nsfs rw\n"
+        "92 25 0:4 net:[4026532283] /run/docker/netns/a\\040b rw - nsfs nsfs rw\n"
+    )
+    monkeypatch.setattr(netns, "_MOUNTS", mountinfo)
+    assert netns.mounts() == [
+        (4026532281, Path("/run/netns/blue")),
+        (4026532283, Path("/run/docker/netns/a b")),
+    ]
+
+
+def test_without_a_list_of_mounts_there_are_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(netns, "_MOUNTS", tmp_path / "nothing")
+    assert netns.mounts() == []

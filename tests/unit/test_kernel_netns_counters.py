@@ -11,6 +11,7 @@ import pytest
 
 from tcpvitals.kernel import netns, netns_counters
 from tcpvitals.kernel.libbpf.setns import join_network_namespace
+from tcpvitals.model.namespaces import Netns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,50 +71,30 @@ def test_a_counter_is_found_by_its_name_wherever_another_kernel_has_it() -> None
         assert found == {f"TcpExt{name}": wanted[name] for name in names.split() if name != "New"}
 
 
-def test_a_name_comes_before_the_processes_because_it_outlives_them(
-    named: Path, inode: int
-) -> None:
-    (named / "blue").symlink_to("/proc/self/ns/net")
+def test_a_process_that_has_ended_is_passed_over_and_another_one_tried(inode: int) -> None:
+    found = netns_counters.read_through([(inode, 9, 0), (inode, 9, os.getpid())])
 
-    first, *others = netns_counters.find_places()[inode]
-
-    assert first == named / "blue"
-    assert others
-    assert all(path.match("/proc/*/ns/net") for path in others)
+    assert list(found) == [Netns(inode, 9)]
+    assert next(iter(found[Netns(inode, 9)])) == "TcpRetransSegs"
 
 
-def test_a_namespace_of_many_processes_has_few_places(named: Path, inode: int) -> None:
-    for number in range(20):
-        (named / str(number)).symlink_to("/proc/self/ns/net")
+def test_namespaces_with_the_same_inode_number_are_read_one_by_one(inode: int) -> None:
+    mine = os.getpid()
+    found = netns_counters.read_through([(inode, 1, mine), (inode, 2, mine), (inode, 1, mine)])
 
-    assert len(netns_counters.find_places()[inode]) == 4
-
-
-def test_names_that_lead_nowhere_are_passed_over(named: Path, inode: int) -> None:
-    (named / "gone").symlink_to("/proc/0/ns/net")
-
-    found = netns_counters.find_places()
-
-    assert inode in found
-    assert named / "gone" not in {path for paths in found.values() for path in paths}
+    assert list(found) == [(inode, 1), (inode, 2)]
 
 
-def test_without_a_folder_of_names_processes_are_found(
-    monkeypatch: pytest.MonkeyPatch, inode: int
-) -> None:
-    monkeypatch.setattr(netns, "NAMED", Path("/nonexistent"))
+def test_a_namespace_of_many_processes_that_have_ended_is_tried_four_times(inode: int) -> None:
+    found = netns_counters.read_through([*[(inode, 1, 0)] * 4, (inode, 1, os.getpid())])
 
-    assert inode in netns_counters.find_places()
+    assert found == {}
 
 
-def test_to_read_no_namespace_nothing_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(netns_counters, "find_places")
+def test_where_no_place_is_known_no_thread_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(netns_counters, "ThreadPoolExecutor")
 
-    assert netns_counters.read([]) == {}
-
-
-def test_a_namespace_that_is_nowhere_is_left_out() -> None:
-    assert netns_counters.read({1}) == {}
+    assert netns_counters.read_apart({}) == {}
 
 
 def test_what_is_no_namespace_cannot_be_joined(ordinary_file: int) -> None:

@@ -15,34 +15,16 @@ from tcpvitals.kernel.totals_counters import (
     CauseNumbers,
     TotalsCounters,
     columns,
-    read_namespaces,
 )
 from tcpvitals.model.event import Cause
 from tcpvitals.model.totals import CAUSES, FIELDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 SLOTS = 5
 RECORD = layouts().struct("retrans_counters")
 COUNTS = st.integers(0, 2**64 - 1)
-
-
-class Namespaces(FakeMap):
-    """A hash without a kernel; the totals of some namespaces vanish before they are read."""
-
-    def __init__(self, of: Mapping[bytes, bytes], gone: bytes = b"") -> None:
-        """Hold these totals."""
-        super().__init__("namespaces")
-        self._of, self._gone = of, gone
-
-    def keys(self) -> Iterator[bytes]:
-        """All keys."""
-        return iter(self._of)
-
-    def lookup(self, key: bytes) -> bytes | None:
-        """The value of a key that is still there."""
-        return None if key == self._gone else self._of[key]
 
 
 @pytest.fixture
@@ -181,37 +163,3 @@ def test_a_new_generation_leaves_what_late_programs_still_count_there(memory: Fa
 
 
 # --- of network namespaces, by key -------------------------------------------------------
-
-
-def namespace(inode: int, cookie: int) -> bytes:
-    """Return a `struct netns_key`."""
-    key = np.zeros(1, layouts().struct("netns_key"))
-    key["inode"], key["cookie"] = inode, cookie
-    return key.tobytes()
-
-
-def test_each_namespace_has_its_totals_by_inode_and_cookie() -> None:
-    of = {
-        namespace(0xF0000001, 0): record(1).tobytes(),
-        namespace(0xF0000002, 2**63): record(2).tobytes(),
-        namespace(0xF0000002, 5): record(3).tobytes(),
-    }
-    found = read_namespaces(layouts(), Namespaces(of))
-    totals = {
-        key: dict(zip(FIELDS, one.values.tolist(), strict=True)) for key, one in found.items()
-    }
-    assert totals == {
-        (0xF0000001, 0): expected(1),
-        (0xF0000002, 2**63): expected(2),
-        (0xF0000002, 5): expected(3),
-    }
-
-
-def test_a_namespace_that_vanishes_before_it_is_read_is_left_out() -> None:
-    gone, stays = namespace(1, 1), namespace(2, 2)
-    of = {gone: record(1).tobytes(), stays: record(2).tobytes()}
-    assert list(read_namespaces(layouts(), Namespaces(of, gone))) == [(2, 2)]
-
-
-def test_where_nothing_was_counted_there_is_no_namespace() -> None:
-    assert read_namespaces(layouts(), Namespaces({})) == {}

@@ -89,11 +89,14 @@ def test_where_sockets_are_kept_in_a_hash_their_end_must_be_seen() -> None:
     ("asked", "programs"),
     [
         (Request(WHOLE_HOST, ANYTHING, 1, totals=True), COUNTED),
-        (Request(WHOLE_HOST, ANYTHING, 1, namespaces=True), COUNTED),
+        (Request(WHOLE_HOST, ANYTHING, 1, namespaces=True), COUNTED | {"visit_namespaces"}),
         (Request(Grouping((Field.RADDR,)), ANYTHING, 1, totals=True), COUNTED),
         (Request(WHOLE_HOST, ANYTHING, 1, telling=RESENT), FOLLOWED | RETRANSMITTED),
         (Request(WHOLE_HOST, ANYTHING, 1, telling=STATES), FOLLOWED),
-        (Request(WHOLE_HOST, ANYTHING, 1, telling=RESENT, namespaces=True), COUNTED),
+        (
+            Request(WHOLE_HOST, ANYTHING, 1, telling=RESENT, namespaces=True),
+            COUNTED | {"visit_namespaces"},
+        ),
     ],
 )
 def test_totals_take_more_than_events_and_states_take_least(

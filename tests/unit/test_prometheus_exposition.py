@@ -274,8 +274,7 @@ def test_without_flows_there_is_no_series_of_them() -> None:
 
 def test_a_namespace_that_is_gone_has_no_series() -> None:
     exposition, before = Exposition(options()), full()
-    gone = tuple(replace(one, gone=True) for one in before.namespaces)
-    exposition.show(replace(before, namespaces=gone, kernel={}))
+    exposition.show(replace(before, namespaces=(), kernel={}))
 
     text = shown(exposition)
     assert NETNS not in text

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
 /* What each network namespace counted, filters or not.
  *
- * A table of its own, whose keys have nothing but the namespace's inode number and cookie.  Its slot
- * is looked up at each addition, so that user space takes a dead namespace's slot back by forgetting
- * the key. */
+ * A table of its own, whose keys have nothing but the namespace's inode number and cookie.  Its
+ * slot is looked up at each addition, so that user space takes a dead namespace's slot back by
+ * forgetting the key. */
 #ifndef TCPVITALS_NAMESPACES_H
 #define TCPVITALS_NAMESPACES_H
 

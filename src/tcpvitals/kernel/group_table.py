@@ -1,8 +1,8 @@
 """The groups' slots, seen from user space: mapped memory as numpy arrays.
 
 Owns who has which slot: hands out free ones, and takes back the slots of idle groups when free ones
-run short.  Which slots of other tables leave, and when, is decided elsewhere.  What is counted there
-is a store's to read and to clear.  Knows nothing of programs and hooks.
+run short.  Which slots of other tables leave, and when, is decided elsewhere.  What is counted
+there is a store's to read and to clear.  Knows nothing of programs and hooks.
 
 A slot is taken back in two steps.  First its generation moves on and its key is forgotten, so that
 its sockets look for a place of their own the next time they count; what it counted is part of

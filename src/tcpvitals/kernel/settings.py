@@ -44,8 +44,9 @@ class Request:
     `measurement` asks for a histogram of RTT, `totals` for what each group sent and sent again,
     `namespaces` for the same of each network namespace, filters or not, of `namespaces_limit` at
     most at a time, and `telling` for events, with a ring of `ring_bytes` (a power of two) to hold
-    them until they are read.  `vitals` asks, beside totals, for histograms of srtt, rtt and inflation all at once and for how many
-    connections are open; `flows` for the retransmissions of at most `flows_limit` flows.
+    them until they are read.  `vitals` asks, beside totals, for histograms of srtt, rtt and
+    inflation all at once and for how many connections are open; `flows` for the retransmissions of
+    at most `flows_limit` flows.
     """
 
     grouping: Grouping

@@ -34,7 +34,8 @@ def tables(snapshot: VitalsSnapshot, grouping: Grouping) -> Iterator[Table]:
 
 def _namespaces(snapshot: VitalsSnapshot) -> Iterator[Labels]:
     inodes = {key.netns for key in snapshot.keys if key.netns is not None}
-    inodes |= {one.inode for one in (*snapshot.kernel, *snapshot.namespaces)}
+    inodes |= {one.inode for one in snapshot.kernel}
+    inodes |= {one.inode for one in snapshot.namespaces}
     for inode in sorted(inodes):
         netns = netns_label(inode, snapshot.host_netns)
         yield Labels.of([("netns", netns), ("name", snapshot.names.namespace(inode))])
