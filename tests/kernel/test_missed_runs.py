@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(not IN_VM, reason="another reason not to run them would add to it")
 
 COUNT = 8
-_KNOWN_TO_BE_OURS_S = 5  # a request with one SYN-ACK retransmitted is younger than 4 s
 
 
 def _detach(live: LiveSockets, *names: str) -> None:
@@ -38,6 +37,11 @@ def _detach(live: LiveSockets, *names: str) -> None:
 
 def _attach(live: LiveSockets, name: str) -> None:
     live._loaded._attach(name)  # noqa: SLF001 - likewise
+
+
+def _count_since_boot(live: LiveSockets) -> None:
+    """What may be older than we are is not counted; here nothing is."""
+    live._loaded._global("counting_since_s")[0] = 1  # noqa: SLF001 - likewise
 
 
 def _of(live: LiveSockets, inode: int) -> Totals:
@@ -56,7 +60,7 @@ def test_syn_acks_whose_events_were_missed_are_counted(
     ):
         port = server.do("listen", host=SERVER_IPV4)
         live = open_sockets("netns,role", totals=True, namespaces=True)
-        time.sleep(_KNOWN_TO_BE_OURS_S)
+        _count_since_boot(live)
         before = link.server.counters()
         _detach(live, "synack_retransmitted")
         for _ in range(COUNT):
@@ -104,6 +108,7 @@ def test_a_cause_that_was_missed_is_lost_and_no_retransmission(
     sent = after["TcpRetransSegs"] - before["TcpRetransSegs"]
     assert sent >= COUNT
     assert ours["segments_retransmitted"] == sent == ours.without_cause
-    assert ours["timeouts"] == after["TcpExtTCPTimeouts"] - before["TcpExtTCPTimeouts"]
     expected = sent if live.shows_errors else 0
-    assert snapshot.losses["unattributed"] >= expected
+    assert snapshot.losses["unattributed"] == expected
+    if live.shows_errors:  # older kernels may forget them before anything looks at the socket
+        assert ours["timeouts"] == after["TcpExtTCPTimeouts"] - before["TcpExtTCPTimeouts"]
