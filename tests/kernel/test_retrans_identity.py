@@ -97,7 +97,9 @@ def is_accounted_for(counter: str, compared: dict[str, dict[str, Any]], outcome:
     if counter == "TCPSynRetrans":
         return bool(0 <= missing[counter] <= missing[COUNTED] + outcome.unattributed)
     one = compared[counter]
-    return one["explained"] or abs(one["difference"]) <= missing[COUNTED] + outcome.unattributed
+    return bool(
+        one["explained"] or abs(one["difference"]) <= missing[COUNTED] + outcome.unattributed
+    )
 
 
 def test_transfers_at_1_percent_loss() -> None:

@@ -97,7 +97,7 @@ def _open_at_once(link: Link) -> None:
 
 
 def test_a_simultaneous_open_that_is_given_up_is_counted_at_both_ends() -> None:
-    """6 connections, whose SYN-ACK is sent twice more by each end."""
+    """6 connections, whose SYN-ACK each end retransmits until it gives up."""
     with open_link(Impairment(delay_ms=600)) as link, verification() as running:
         for end in (link.client, link.server):
             _prepare(end)
@@ -105,14 +105,13 @@ def test_a_simultaneous_open_that_is_given_up_is_counted_at_both_ends() -> None:
         outcome = running.end()
         for end in (link.client, link.server):
             compared = outcome.counters(end)
-            figures = {name: (one["ours"], one["kernel"]) for name, one in compared.items()}
+            again = compared["RetransSegs"]["kernel"]
+            assert again >= len(PORTS)
             if IN_VM:
-                again = 2 * len(PORTS)
-                assert figures["RetransSegs"] == (again, again)
-                assert figures["TCPSynRetrans"] == (again, again)
-                assert figures["TCPTimeouts"] == (again + len(PORTS), again + len(PORTS))
+                ours = {name: one["ours"] for name, one in compared.items()}
+                assert ours["RetransSegs"] == ours["TCPSynRetrans"] == again
+                assert ours["TCPTimeouts"] == compared["TCPTimeouts"]["kernel"]
+                assert ours["TCPTimeouts"] == again + len(PORTS)
                 assert outcome.by_groups_of(end) == again
-            else:
-                assert figures["RetransSegs"][1] == 2 * len(PORTS)
     if IN_VM:
         assert outcome.status == 0, outcome.verified

@@ -78,7 +78,7 @@ def test_a_fast_opens_syn_acks_are_its_sockets_timeouts(*, answered: bool) -> No
         link.server.set_sysctl("net.ipv4.tcp_synack_retries", 1)
         link.client.set_sysctl("net.ipv4.tcp_syn_retries", 3 if answered else 1)
         with serve(link.server) as port, verification() as running:
-            _fast_open(link, port, 7, 4 if answered else 1)
+            _fast_open(link, port, 7, 4)
             if answered:
                 link.impair(CLEAN, CLEAN)
             assert _passive_fast_opens(link.server) == 7

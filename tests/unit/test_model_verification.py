@@ -179,12 +179,7 @@ def test_a_timeout_of_which_no_event_told_is_counted_all_the_same() -> None:
 
 def test_a_syn_ack_sent_twice_and_never_answered_was_three_timeouts() -> None:
     """As measured: two SYN-ACKs were sent again, and the third expiry gave the handshake up."""
-    ours = {
-        "segments_retransmitted": 2,
-        "synack": 2,
-        "timeouts": 2,
-        "handshakes_timed_out": 1,
-    }
+    ours = {"segments_retransmitted": 2, "synack": 2, "timeouts": 2, "handshakes_timed_out": 1}
     found = report(ours, kernel(RetransSegs=2, TCPSynRetrans=2, TCPTimeouts=3))
 
     assert explanation("TCPTimeouts", found) == (
@@ -205,9 +200,8 @@ def test_a_handshake_that_was_late_was_not_given_up() -> None:
     }
     theirs = kernel(RetransSegs=1204, TCPSynRetrans=1204, TCPTimeouts=1207)
 
-    assert explanation("TCPTimeouts", report(ours, theirs)) == (
-        "handshakes given up (tcp_syn_ack_timeout): 3 of at most 3"
-    )
+    said = "handshakes given up (tcp_syn_ack_timeout): 3 of at most 3"
+    assert explanation("TCPTimeouts", report(ours, theirs)) == said
     theirs["TcpExtTCPTimeouts"] += 1
     assert explanation("TCPTimeouts", report(ours, theirs)) is None
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
 /* Connection requests that were answered more than once.
  *
- * A request has no socket, so that its SYN-ACKs are counted at their events.  It counts them itself,
- * too, and its timeouts: where an event was not seen, the next one tells, or the connection that
- * the request becomes, whose total_retrans begins with them (and total_rto, from 6.7 on). */
+ * A request has no socket, so that its SYN-ACKs are counted at their events.  It counts them
+ * itself, too, and its timeouts: where an event was not seen, the next one tells, or the connection
+ * that the request becomes, whose total_retrans begins with them (and total_rto, from 6.7 on). */
 #ifndef TCPVITALS_HANDSHAKES_H
 #define TCPVITALS_HANDSHAKES_H
 
@@ -21,8 +21,8 @@ struct handshake {
 	__u32 timeouts;
 };
 
-/* Each has its one place; of two that fall on the same, the older is forgotten: of that one, what is
- * not seen stays unknown. */
+/* Each has its one place; of two that fall on the same, the older is forgotten: of that one, what
+ * is not seen stays unknown. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, HANDSHAKES); /* 1 where retransmissions are not counted */
@@ -71,8 +71,8 @@ static __always_inline bool is_ours(__u32 retransmitted, __u32 timeouts)
 
 /* Where nothing is known of a request, what it had before this event is taken as counted, unless
  * its place is free and it is not older than we are: then all its events were missed. */
-static __always_inline void begin_handshake(struct handshake *known, __u64 hash, __u32 retransmitted,
-                                            __u32 timeouts)
+static __always_inline void begin_handshake(struct handshake *known, __u64 hash,
+                                            __u32 retransmitted, __u32 timeouts)
 {
 	bool missed = !known->ends && is_ours(retransmitted, timeouts);
 
@@ -107,7 +107,8 @@ static __always_inline void on_request(struct request_sock *request, const struc
 	__sync_fetch_and_add(&known->timeouts, step->timeouts);
 }
 
-/* A request became a connection: what it had that no event told, and that it is no longer waiting. */
+/* A request became a connection: what it had that no event told, and that it is no longer waiting.
+ */
 static __noinline int on_answer(struct sock *sk, __u32 retransmitted, __u32 timeouts,
                                 struct synacks *step)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
 /* Expiries of a socket's retransmission timer, which the kernel counts as TCPTimeouts.
  *
- * tcp_retransmit_timer counts each, unless the peer's window is closed.  Then the connection is given
- * up, or the socket's own count goes up by one and a segment is retransmitted, which may fail
+ * tcp_retransmit_timer counts each, unless the peer's window is closed.  Then the connection is
+ * given up, or the socket's own count goes up by one and a segment is retransmitted, which may fail
  * without an event.  So timeouts are taken from the socket's own count, as retransmissions are. */
 #ifndef TCPVITALS_TIMEOUTS_H
 #define TCPVITALS_TIMEOUTS_H
@@ -58,8 +58,8 @@ static __always_inline bool is_window_closed(struct sock *sk, struct tcp_sock *t
 	       state != TCP_SYN_SENT && state != TCP_SYN_RECV;
 }
 
-/* Whether a connection that closes was given up at a timeout: the kernel has counted it, and nothing
- * is sent.  The timer alone runs with icsk_pending clear; then tcp_write_timeout fails
+/* Whether a connection that closes was given up at a timeout: the kernel has counted it, and
+ * nothing is sent.  The timer alone runs with icsk_pending clear; then tcp_write_timeout fails
  * (tcp_write_err, which has emptied the queue), or tcp_out_of_resources did (which has not).  The
  * timer of a closed window, and the probing one, do the same and count nothing. */
 static __always_inline bool is_given_up(struct sock *sk)

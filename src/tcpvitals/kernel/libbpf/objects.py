@@ -120,8 +120,9 @@ class Link:
             os.close(fd)
 
     def close(self) -> None:
-        """Detach."""
+        """Detach; a second time does nothing."""
         library().bpf_link__destroy(self._pointer)
+        self._pointer = 0
 
 
 def _read_all(fd: int) -> Iterator[bytes]:
