@@ -26,7 +26,9 @@ RETRANSMITTED = {"synack_retransmitted", "retransmitted_or_failed"}
 COUNTED = FOLLOWED | RETRANSMITTED | {"socket_gone", "settle_sockets"}
 
 
-VITALS = Request(WHOLE_HOST, ANYTHING, 1, Measurement(), totals=True, namespaces=True, vitals=True)
+VITALS = Request(
+    WHOLE_HOST, ANYTHING, 1, totals=True, namespaces=True, vitals=(Sample.RTT, Sample.NETWORK)
+)
 
 
 def plan(*without: Question, rtt: bool = False, attach: Attach | None = None) -> Plan:

@@ -21,9 +21,9 @@ from tcpvitals.kernel.totals_counters import CauseNumbers
 from tcpvitals.kernel.vitals_counters import FlowCounters, VitalsCounters
 from tcpvitals.model.event import Cause
 from tcpvitals.model.histogram import bucket_index
+from tcpvitals.model.measurement import USUAL_HISTOGRAMS
 from tcpvitals.model.vitals import (
     ENDS,
-    SAMPLES,
     FlowsSnapshot,
     VitalsSnapshot,
 )
@@ -127,14 +127,14 @@ class MadeUpHost:
         self._shape = Shape(plan.slots, plan.shards, plan.sharded_slots)
         totals = layouts().struct("retrans_counters")
         self.maps = (
-            FakeMap("counters", len(SAMPLES) * self._apart * record.itemsize),
+            FakeMap("counters", len(USUAL_HISTOGRAMS) * self._apart * record.itemsize),
             FakeMap("retrans_counters", plan.slots * totals.itemsize),
             FakeMap("live", plan.slots * 8),
             FakeMap("flow_segments", (FLOWS + NO_GROUPS) * 8),
         )
         histograms, counters, live, segments = self.maps
         self._store = VitalsCounters(
-            layouts(), (histograms, counters, live), self._shape, self._apart
+            layouts(), (histograms, counters, live), self._shape, USUAL_HISTOGRAMS, self._apart
         )
         self.groups = MadeUpTable(plan.slots, USUAL, self._store)
         flows = FLOWS + NO_GROUPS

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tcpvitals.errors import UsageError
 from tcpvitals.model.histogram import BUCKETS, HIGHS, bucket_index
-from tcpvitals.sinks.prometheus.edges import USUAL_SECONDS, edges_for
+from tcpvitals.sinks.prometheus.edges import edges_for, usual_seconds
 
 USUAL = (
     *("6.3e-05", "0.000127", "0.000255", "0.000511", "0.001023", "0.002047", "0.004095"),
@@ -22,7 +22,7 @@ USUAL = (
 
 
 def test_the_usual_edges_are_powers_of_two_in_microseconds() -> None:
-    assert edges_for(USUAL_SECONDS).le == USUAL
+    assert edges_for(usual_seconds(2)).le == USUAL
 
 
 @settings(deadline=None)

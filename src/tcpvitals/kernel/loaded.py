@@ -27,7 +27,7 @@ from tcpvitals.kernel.totals_counters import TotalsCounters
 from tcpvitals.kernel.verifier_log import first_meaningful_line
 from tcpvitals.kernel.vitals_counters import FlowCounters, VitalsCounters
 from tcpvitals.model.key import FlowPorts
-from tcpvitals.model.vitals import ENDS, SAMPLES, ProgramRuns
+from tcpvitals.model.vitals import ENDS, ProgramRuns
 
 if TYPE_CHECKING:
     from typing import Self
@@ -112,7 +112,10 @@ class Loaded:
         """The groups with their histograms; made before `attach`, and no other table with it."""
         shape = Shape(self._plan.slots, self._plan.shards, self._plan.sharded_slots)
         try:
-            counters = RttCounters(self.layouts, self.map("counters"), shape, unit)
+            with_context = self._request.counts_context
+            counters = RttCounters(
+                self.layouts, self.map("counters"), shape, unit, with_context=with_context
+            )
             return GroupTable(*self._table_parts(), counters, idle_limit_ns)
         except OSError as error:
             raise _cannot_map(error) from error
@@ -132,7 +135,9 @@ class Loaded:
         shape = Shape(self._plan.slots, self._plan.shards, self._plan.sharded_slots)
         maps = self.map("counters"), self.map("retrans_counters"), self.map("live")
         try:
-            counters = VitalsCounters(self.layouts, maps, shape, self._histogram_records())
+            counters = VitalsCounters(
+                self.layouts, maps, shape, self._request.samples, self._histogram_records()
+            )
             return GroupTable(*self._table_parts(), counters, idle_limit_ns), counters
         except OSError as error:
             raise _cannot_map(error) from error
@@ -259,7 +264,7 @@ class Loaded:
 
     def _counter_records(self) -> int:
         if self._request.vitals:
-            return len(SAMPLES) * self._histogram_records()
+            return len(self._request.vitals) * self._histogram_records()
         return self._plan.counter_records if self._request.measurement else 1
 
     # --- loading and attaching -----------------------------------------------------------
@@ -311,7 +316,7 @@ class Loaded:
 def _wanted(request: Request, plan: Plan) -> set[str]:
     """The programs this request needs: the fewer, the less there is to pay for."""
     wanted = set()
-    if request.measurement and plan.attach:
+    if request.samples and plan.attach:
         wanted.add(_SAMPLERS[plan.attach])
     if request.needs_socket:
         wanted.add("state_changed_by_call")
