@@ -20,6 +20,7 @@ from tcpvitals.commands.serve_options import ServeOptions, parse
 from tcpvitals.errors import UsageError
 from tcpvitals.kernel.users import User
 from tcpvitals.model.key import Field, FlowPorts, Grouping, Prefix
+from tcpvitals.model.measurement import Sample
 from tcpvitals.model.selection import Selection
 
 DEFAULTS = ServeOptions(
@@ -36,6 +37,7 @@ DEFAULTS = ServeOptions(
     max_groups=200,
     idle_s=60.0,
     refresh_s=5.0,
+    histograms=(Sample.RTT, Sample.NETWORK),
     buckets=(),
     seed_labels=FlowPorts.BOUNDED,
     seed_series=500,

@@ -63,6 +63,7 @@ def test_the_whole_hosts_srtt_takes_one_program_the_hook_that_was_chosen(
         (rtt_request(sample=Sample.MIN), set()),
         (rtt_request(sample=Sample.RTT), {"state_changed_by_call"}),
         (rtt_request(sample=Sample.INFLATION), {"state_changed_by_call"}),
+        (rtt_request(sample=Sample.NETWORK), {"state_changed_by_call"}),
         (rtt_request(selection=Selection(lports=(80,))), {"state_changed_by_call"}),
         (rtt_request(Grouping((Field.RADDR,))), {"state_changed_by_call"}),
         (rtt_request(Grouping((Field.CGROUP,))), {"state_changed_by_call"}),

@@ -48,9 +48,8 @@ ARRIVALS: Final = 8
 PEERS: Final = 20_000
 EDGES_S: Final = (0.001, 0.01, 0.1)
 HISTOGRAMS: Final = (
-    "tcpvitals_srtt_seconds",
     "tcpvitals_rtt_seconds",
-    "tcpvitals_rtt_inflation_seconds",
+    "tcpvitals_network_rtt_seconds",
 )
 # What steps back for a moment, or waits for a cause, is exact only once it is quiet again.
 LATE: Final = ("tcpvitals_sent_segments_total", "tcpvitals_retransmitted_segments_total")

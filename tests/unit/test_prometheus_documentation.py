@@ -81,9 +81,9 @@ def test_a_group_has_as_many_series_as_is_documented() -> None:
 
     of_one = sum(labels.get("remote") == str(key.raddr) for labels in pairs)
 
-    assert of_one == 18 + 66
-    assert "502 x 84 = 42,168" in TEXT
-    assert 502 * of_one == 42_168
+    assert of_one == 18 + 44
+    assert "502 x 62 = 31,124" in TEXT
+    assert 502 * of_one == 31_124
 
 
 def test_every_query_is_one(tmp_path: Path) -> None:

@@ -25,6 +25,14 @@ def test_the_usual_edges_are_powers_of_two_in_microseconds() -> None:
     assert edges_for(usual_seconds(2)).le == USUAL
 
 
+@pytest.mark.parametrize("histograms", [1, 2, 3, 4])
+def test_a_group_has_at_most_72_series_however_many_histograms_it_has(histograms: int) -> None:
+    """A histogram has a line for each edge, one for infinity, the count and the sum."""
+    of_each = len(usual_seconds(histograms)) + 3
+    assert 18 + histograms * of_each <= 72
+    assert usual_seconds(histograms)[-1] == usual_seconds(1)[-1]
+
+
 @settings(deadline=None)
 @given(st.lists(st.floats(1e-9, 1e9), min_size=1, max_size=30))
 def test_every_edge_is_just_the_end_of_a_kernel_bucket_in_order_and_once(

@@ -308,7 +308,6 @@ struct settings {
 	__u8 count_live; /* the iterator counts the connections that are open */
 	struct histograms histograms;
 	__u8 count_context; /* what stands beside clean samples; there is one histogram */
-	__u8 padding[3];
 };
 
 #endif
