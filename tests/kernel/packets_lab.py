@@ -12,6 +12,7 @@ import numpy as np
 
 from tcpvitals.kernel import libbpf
 from tcpvitals.kernel.btf import Layouts
+from tcpvitals.model.histogram import BUCKETS, bucket_index, quantile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,9 +52,11 @@ class RoundTrips:
     clean: list[float]
     least: list[float]
 
-    def p50(self) -> float:
-        """The median of the clean ones."""
-        return float(np.median(self.clean))
+    def p50(self, *others_us: float) -> float:
+        """The median of the clean ones and some others, as it is in a histogram of such buckets."""
+        values = np.array([*self.clean, *others_us]).astype(np.int64)
+        buckets = np.bincount(bucket_index(values), minlength=BUCKETS).astype(np.uint64)
+        return quantile(buckets, 0.5, values.min(), values.max()) or 0
 
     def inflation_p50(self) -> float:
         """The median of how far clean ones are above their connection's shortest."""

@@ -246,7 +246,9 @@ def test_a_change_of_nothing_changes_nothing() -> None:
     back = snapshot({2: SMALL[1 << 32]}, retired=total(SENT, [9]))
     for one in (snapshot({1: SMALL[1 << 32]}), back):
         exposition.show(one)
-        before = shown(exposition).partition("# HELP tcpvitals_rtt_seconds")[2].partition("process_")[0]
+        before = (
+            shown(exposition).partition("# HELP tcpvitals_rtt_seconds")[2].partition("process_")[0]
+        )
     exposition.change(edges_for(usual_seconds(2)), flows_shown=500)
 
     after = shown(exposition).partition("# HELP tcpvitals_rtt_seconds")[2].partition("process_")[0]

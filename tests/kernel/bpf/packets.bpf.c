@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
-/* Packet timestamps for the tests: every IPv4 TCP packet of the machine as it is handed to a device,
- * before any queue, and as TCP takes it up in an established connection.  It reads nothing but
- * packets: no TCP socket. */
+/* Packet timestamps for the tests: every IPv4 TCP packet of the machine as it is handed to a
+ * device, before any queue, and as TCP takes it up in an established connection.  It reads nothing
+ * but packets: no TCP socket. */
 #include <linux/types.h>
 #include <linux/bpf.h>
 #include <bpf/bpf_endian.h>
