@@ -282,3 +282,15 @@ def test_options_are_named_as_they_are_written(capsys: pytest.CaptureFixture[str
     text = capsys.readouterr().out
     names = {*CHANGEABLE.values(), *FIXED.values(), *FIXED_FILTERS.values()}
     assert [name for name in names if name not in text] == []
+
+
+def test_histograms_are_shown_in_one_order_and_each_once() -> None:
+    assert asked("--histograms", "inflation,srtt,inflation").histograms == (
+        Sample.SRTT,
+        Sample.INFLATION,
+    )
+
+
+@pytest.mark.parametrize("words", ["", "min", "rtt,,srtt", "RTT"])
+def test_a_histogram_that_there_is_not_is_refused(words: str) -> None:
+    assert "is not one of srtt, rtt, network, inflation" in complaint("--histograms", words)
