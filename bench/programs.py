@@ -45,6 +45,7 @@ SEED_EXTENDED: Final = "seed, whole host, -show-ext"
 OURS: Final = "ours, whole host"
 OURS_RADDR: Final = "ours, by raddr"
 OURS_RTT: Final = "ours, by raddr, --sample rtt"
+OURS_NETWORK: Final = "ours, by raddr, --sample network"
 OURS_ALL: Final = "ours, by raddr, everything on"
 OURS_SERVE: Final = "ours, serve"
 
@@ -97,6 +98,7 @@ def _variants(built: Built) -> dict[str, AbstractContextManager[None]]:
         OURS: _ours(facts, "", Sample.SRTT),
         OURS_RADDR: _ours(facts, "raddr", Sample.SRTT),
         OURS_RTT: _ours(facts, "raddr", Sample.RTT),
+        OURS_NETWORK: _ours(facts, "raddr", Sample.NETWORK),
         OURS_ALL: _ours(facts, "raddr", Sample.SRTT, everything=True),
         OURS_SERVE: _serving(facts),
     }
@@ -157,10 +159,9 @@ def serve_request() -> Request:
         options.grouping,
         options.selection,
         options.max_groups,
-        Measurement(),
         totals=True,
         namespaces=True,
-        vitals=True,
+        vitals=options.histograms,
         flows=FlowPorts.BOUNDED,
         flows_limit=options.seed_series * _FLOWS_PER_SERIES,
     )

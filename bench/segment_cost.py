@@ -25,6 +25,7 @@ from programs import (
     EMPTY,
     OURS,
     OURS_ALL,
+    OURS_NETWORK,
     OURS_RADDR,
     OURS_RTT,
     OURS_SERVE,
@@ -54,6 +55,7 @@ BASELINES: Final = {
     OURS: SEED,
     OURS_RADDR: SEED_RADDR,
     OURS_RTT: SEED_RADDR,
+    OURS_NETWORK: SEED_RADDR,
     OURS_ALL: SEED_RADDR,
     OURS_SERVE: SEED_RADDR,
 }

@@ -87,31 +87,37 @@ def port(link: Link) -> Iterator[int]:
         yield port
 
 
+@pytest.fixture(scope="session")
+def start_rtt(facts: HostFacts, any_attach: Attach) -> Callable[..., LiveRtt]:
+    """A function that starts counting, until what it returns is closed."""
+
+    def start(  # noqa: PLR0913 - as many as the command has options
+        by: str = "",
+        *,
+        sample: Sample = Sample.SRTT,
+        unit: Unit = Unit.US,
+        attach: Attach | None = None,
+        selection: Selection | None = None,
+        max_groups: int = 1000,
+        idle_s: float = 60,
+    ) -> LiveRtt:
+        request = Request(
+            Grouping.parse(by),
+            selection or Selection(),
+            max_groups,
+            Measurement(sample, unit),
+        )
+        plan = make_plan(facts, attach or any_attach, request.groups)
+        return LiveRtt(request, plan, idle_s)
+
+    return start
+
+
 @pytest.fixture
-def open_rtt(facts: HostFacts, any_attach: Attach) -> Iterator[Callable[..., LiveRtt]]:
+def open_rtt(start_rtt: Callable[..., LiveRtt]) -> Iterator[Callable[..., LiveRtt]]:
     """A function that starts counting; what it started ends with the test."""
     with ExitStack() as stack:
-
-        def start(  # noqa: PLR0913 - as many as the command has options
-            by: str = "",
-            *,
-            sample: Sample = Sample.SRTT,
-            unit: Unit = Unit.US,
-            attach: Attach | None = None,
-            selection: Selection | None = None,
-            max_groups: int = 1000,
-            idle_s: float = 60,
-        ) -> LiveRtt:
-            request = Request(
-                Grouping.parse(by),
-                selection or Selection(),
-                max_groups,
-                Measurement(sample, unit),
-            )
-            plan = make_plan(facts, attach or any_attach, request.groups)
-            return stack.enter_context(LiveRtt(request, plan, idle_s))
-
-        yield start
+        yield lambda *by, **how: stack.enter_context(start_rtt(*by, **how))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from retrans_scenarios import short_connections
 from tcpvitals.kernel.plan import make_plan
 from tcpvitals.kernel.settings import Request
 from tcpvitals.model.key import FlowPorts, Grouping
-from tcpvitals.model.measurement import Measurement
+from tcpvitals.model.measurement import Measurement, Sample
 from tcpvitals.model.names import Names
 from tcpvitals.model.selection import Selection
 from tcpvitals.netlab.impairment import Impairment
@@ -33,7 +33,7 @@ REQUEST = Request(
     Measurement(),
     totals=True,
     namespaces=True,
-    vitals=True,
+    vitals=(Sample.RTT, Sample.NETWORK),
     flows=FlowPorts.FULL,
     flows_limit=100,
 )

@@ -45,7 +45,9 @@ def _count_since_boot(live: LiveSockets) -> None:
 
 
 def _of(live: LiveSockets, inode: int) -> Totals:
-    return next(one for (found, _), one in live.namespaces().items() if found == inode)
+    assert live.namespaces
+    each = live.namespaces.totals().each
+    return next(one for found, one in each.items() if found.inode == inode)
 
 
 @pytest.mark.parametrize("missed", ["all", "the first"])

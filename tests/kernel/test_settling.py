@@ -16,7 +16,7 @@ from tcpvitals.kernel import libbpf
 from tcpvitals.kernel.plan import make_plan
 from tcpvitals.kernel.settings import Request
 from tcpvitals.model.key import Grouping, Role
-from tcpvitals.model.measurement import Measurement
+from tcpvitals.model.measurement import Measurement, Sample
 from tcpvitals.model.names import Names
 from tcpvitals.model.selection import Selection
 from tcpvitals.sources.vitals import LiveVitals
@@ -75,7 +75,7 @@ def open_vitals(facts: HostFacts) -> LiveVitals:
         Measurement(),
         totals=True,
         namespaces=True,
-        vitals=True,
+        vitals=(Sample.RTT, Sample.NETWORK),
     )
     return LiveVitals(request, make_plan(facts, None, request.groups, following=True), 600)
 

@@ -15,11 +15,11 @@ from test_model_totals import totals
 from test_sink_madeup import counters, distribution
 
 from tcpvitals.model.key import Grouping, GroupKey, Role
+from tcpvitals.model.measurement import USUAL_HISTOGRAMS
 from tcpvitals.model.names import Names
 from tcpvitals.model.namespaces import Netns
 from tcpvitals.model.verification import Comparison, NamespaceReport
 from tcpvitals.model.vitals import (
-    SAMPLES,
     FlowsSnapshot,
     FlowsTable,
     ProgramRuns,
@@ -68,7 +68,7 @@ def key(remote: str, netns: int = HOST, service: int = 443, role: Role = Role.CL
 
 def total(counts: Mapping[str, int] = NOTHING, rtts_us: Sequence[int] = ()) -> VitalsTotal:
     """Return a sum of groups, whose samples of all kinds are the same."""
-    return VitalsTotal(dict.fromkeys(SAMPLES, distribution(rtts_us)), totals(counts), 0)
+    return VitalsTotal(dict.fromkeys(USUAL_HISTOGRAMS, distribution(rtts_us)), totals(counts), 0)
 
 
 def table(groups: Mapping[int, Group], live: int = 1) -> VitalsTable:
@@ -76,7 +76,7 @@ def table(groups: Mapping[int, Group], live: int = 1) -> VitalsTable:
     samples = counters({one: rtts for one, (_, _, rtts) in groups.items()})
     return VitalsTable(
         samples.ids,
-        dict.fromkeys(SAMPLES, samples),
+        dict.fromkeys(USUAL_HISTOGRAMS, samples),
         totals_table({one: counts for one, (_, counts, _) in groups.items()}),
         np.full(len(groups), live, np.uint64),
     )
@@ -200,7 +200,7 @@ def many(groups: int, grown: int = 0) -> VitalsSnapshot:
     buckets = rng.integers(0, 128, (groups, 384), np.uint64) + np.uint64(grown)
     sums = buckets.sum(axis=1, dtype=np.uint64)
     histogram = replace(
-        small.table.histograms[SAMPLES[0]],
+        small.table.histograms[USUAL_HISTOGRAMS[0]],
         ids=ids,
         buckets=buckets,
         sum_us=sums,
@@ -216,7 +216,7 @@ def many(groups: int, grown: int = 0) -> VitalsSnapshot:
         keys=keys,
         table=VitalsTable(
             ids,
-            dict.fromkeys(SAMPLES, histogram),
+            dict.fromkeys(USUAL_HISTOGRAMS, histogram),
             replace(small.table.totals, ids=ids, values=values + np.uint64(grown)),
             np.ones(groups, np.uint64),
         ),

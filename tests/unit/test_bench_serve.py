@@ -18,6 +18,7 @@ from scrape_cost import Scrapes
 from serve_process import Crowded, Traffic
 from synchronising import SETTLE, USED, Synchronising
 from tcpvitals.model.key import Grouping
+from tcpvitals.model.measurement import Sample
 
 PAGE = b"""# HELP tcpvitals_connections Connections that are open.
 # TYPE tcpvitals_connections gauge
@@ -99,4 +100,5 @@ def test_a_synchronisation_is_judged_with_all_sockets_used() -> None:
 def test_what_is_measured_is_what_serve_asks_for_by_default() -> None:
     request = serve_request()
     assert request.grouping == Grouping.parse("role,service,raddr/24/48,netns")
-    assert (request.groups, request.flows_limit, request.vitals) == (200, 8000, True)
+    assert (request.groups, request.flows_limit) == (200, 8000)
+    assert request.vitals == (Sample.RTT, Sample.NETWORK)

@@ -27,6 +27,7 @@ EXAMPLES = {
     "by": "role,raddr/16/32",
     "max-groups": 5,
     "idle": 1.5,
+    "histograms": "srtt,network",
     "buckets": "0.001,1",
     "attach": "fentry",
     "laddr": "10.0.0.0/8",

@@ -20,6 +20,7 @@ from tcpvitals.commands.serve_options import ServeOptions, parse
 from tcpvitals.errors import UsageError
 from tcpvitals.kernel.users import User
 from tcpvitals.model.key import Field, FlowPorts, Grouping, Prefix
+from tcpvitals.model.measurement import Sample
 from tcpvitals.model.selection import Selection
 
 DEFAULTS = ServeOptions(
@@ -36,6 +37,7 @@ DEFAULTS = ServeOptions(
     max_groups=200,
     idle_s=60.0,
     refresh_s=5.0,
+    histograms=(Sample.RTT, Sample.NETWORK),
     buckets=(),
     seed_labels=FlowPorts.BOUNDED,
     seed_series=500,
@@ -280,3 +282,15 @@ def test_options_are_named_as_they_are_written(capsys: pytest.CaptureFixture[str
     text = capsys.readouterr().out
     names = {*CHANGEABLE.values(), *FIXED.values(), *FIXED_FILTERS.values()}
     assert [name for name in names if name not in text] == []
+
+
+def test_histograms_are_shown_in_one_order_and_each_once() -> None:
+    assert asked("--histograms", "inflation,srtt,inflation").histograms == (
+        Sample.SRTT,
+        Sample.INFLATION,
+    )
+
+
+@pytest.mark.parametrize("words", ["", "min", "rtt,,srtt", "RTT"])
+def test_a_histogram_that_there_is_not_is_refused(words: str) -> None:
+    assert "is not one of srtt, rtt, network, inflation" in complaint("--histograms", words)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tcpvitals.model.vitals import SAMPLES
+from tcpvitals.model.measurement import HISTOGRAMS
 from tcpvitals.sinks.prometheus import flows, group_families, kernel, names, own
-from tcpvitals.sinks.prometheus.edges import USUAL_SECONDS, edges_for
+from tcpvitals.sinks.prometheus.edges import edges_for, usual_seconds
 from tcpvitals.sinks.prometheus.labels import LABELS
 from tcpvitals.sinks.prometheus.table import Family
 
@@ -37,8 +37,8 @@ _CLAUSE = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\((
 
 
 def _families() -> Iterator[Family]:
-    edges = edges_for(USUAL_SECONDS)
-    yield from (group_families.histogram(sample, edges) for sample in SAMPLES)
+    edges = edges_for(usual_seconds(1))
+    yield from (group_families.histogram(sample, edges) for sample in HISTOGRAMS)
     for module in (group_families, own, kernel, names, flows):
         yield from _constants(module)
 
@@ -56,7 +56,9 @@ def _labels(family: Family, module_labels: frozenset[str]) -> frozenset[str]:
 def exposed() -> dict[str, frozenset[str]]:
     """Return the labels of every metric that the exporter exposes."""
     grouped = {one.name for one in _constants(group_families)}
-    grouped |= {group_families.histogram(one, edges_for(USUAL_SECONDS)).name for one in SAMPLES}
+    grouped |= {
+        group_families.histogram(one, edges_for(usual_seconds(1))).name for one in HISTOGRAMS
+    }
     fixed = {one.name: _OF_KERNEL for one in _constants(kernel)}
     fixed |= {flows.SEGMENTS.name: _OF_FLOWS, own.LOST.name: frozenset({"stage"})}
     fixed |= {f"tcpvitals_bpf_{what}": frozenset({"program"}) for what in _BPF}

@@ -49,6 +49,7 @@ def test_there_is_a_query_for_everything_the_exporter_is_about() -> None:
     assert len(expressions()) > 25
     assert asked >= {
         "tcpvitals_rtt_seconds_bucket",
+        "tcpvitals_network_rtt_seconds_bucket",
         "tcpvitals_retransmitted_segments_total",
         "tcp_retransmissions_total",
         "tcpvitals_connections",
@@ -104,7 +105,7 @@ def test_round_trips_are_a_heat_map_of_exact_buckets() -> None:
     (target,) = panel["targets"]
     assert target["format"] == "heatmap"
     assert panel["options"]["calculate"] is False
-    assert "sum by (le) (increase(tcpvitals_rtt_seconds_bucket" in target["expr"]
+    assert "sum by (le) (increase(tcpvitals_network_rtt_seconds_bucket" in target["expr"]
 
 
 def test_the_ratio_by_destination_has_a_line_at_two_percent() -> None:

@@ -164,9 +164,23 @@ def test_the_local_sides_prefix_is_not_the_remote_ones() -> None:
 
 @pytest.mark.parametrize("name", OBJECTS)
 @pytest.mark.parametrize("sample", Sample)
-def test_a_sample_is_the_enumerator_of_its_own_name(name: str, sample: Sample) -> None:
+def test_the_sample_that_is_asked_for_has_the_first_histogram_and_no_other_has_one(
+    name: str, sample: Sample
+) -> None:
     seen = read(request(measurement=Measurement(sample)), name=name)
-    assert seen["sample"] == layouts(name).enum("sample")[f"SAMPLE_{sample.upper()}"]
+    assert {one: int(seen["histograms"][one]) for one in Sample} == {
+        one: int(one is sample) for one in Sample
+    }
+    assert bool(seen["count_context"]) == (sample in {Sample.NETWORK, Sample.INFLATION})
+
+
+def test_histograms_of_vitals_are_in_the_order_of_the_request() -> None:
+    seen = read(Request(WHOLE_HOST, ANYTHING, 1, vitals=(Sample.RTT, Sample.NETWORK)))
+    assert {one: int(seen["histograms"][one]) for one in Sample if seen["histograms"][one]} == {
+        Sample.RTT: 1,
+        Sample.NETWORK: 2,
+    }
+    assert not seen["count_context"]
 
 
 @pytest.mark.parametrize(("unit", "divisor"), [(Unit.US, 1), (Unit.MS, 1000)])
@@ -189,6 +203,7 @@ def test_the_role_matters_to_those_fields_that_tell_ends_apart(field: Field) -> 
         (request(measurement=Measurement(Sample.MIN)), False),
         (request(measurement=Measurement(Sample.RTT)), True),
         (request(measurement=Measurement(Sample.INFLATION)), True),
+        (request(measurement=Measurement(Sample.NETWORK)), True),
         (request(Grouping((Field.RADDR,))), True),
         (request(Grouping((Field.ROLE,))), True),
         (request(selection=Selection(laddr=ip_network("10.0.0.0/8"))), True),
@@ -252,9 +267,10 @@ def test_of_all_groupings_of_rtt_only_the_one_by_process_follows_owners(field: F
     assert read(asked)["need_owner"] == (field is Field.PROCESS)
 
 
-def test_without_a_measurement_the_programs_are_set_as_for_the_first_one() -> None:
+def test_without_a_measurement_no_sample_has_a_histogram() -> None:
     seen = read(Request(WHOLE_HOST, ANYTHING, 1, totals=True))
-    assert (seen["sample"], seen["unit_us"]) == (layouts().enum("sample")["SAMPLE_SRTT"], 1)
+    assert [int(seen["histograms"][one]) for one in Sample] == [0] * len(Sample)
+    assert seen["unit_us"] == 1
 
 
 # --- the plan ----------------------------------------------------------------------------

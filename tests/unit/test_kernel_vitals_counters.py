@@ -17,13 +17,14 @@ from tcpvitals.kernel.rtt_counters import Shape
 from tcpvitals.kernel.vitals_counters import FlowCounters, VitalsCounters
 from tcpvitals.model.key import Field, Grouping
 from tcpvitals.model.measurement import Sample
-from tcpvitals.model.vitals import ENDS, SAMPLES, VitalsTable, VitalsTotal
+from tcpvitals.model.vitals import ENDS, VitalsTable, VitalsTotal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LIMIT = 8
 BY_PORT = Grouping((Field.LPORT,))
+SAMPLES = (Sample.SRTT, Sample.RTT, Sample.NETWORK)
 RECORD = layouts().struct("rtt_counters")
 TOTALS = layouts().struct("retrans_counters")
 GROUP = layouts().struct("group")
@@ -62,7 +63,7 @@ def memory() -> Iterator[Memory]:
         np.frombuffer(seen[0], RECORD),
         np.frombuffer(seen[1], TOTALS),
         np.frombuffer(seen[2], np.uint64),
-        VitalsCounters(layouts(), maps, shape, apart),
+        VitalsCounters(layouts(), maps, shape, SAMPLES, apart),
     )
     for one in maps:
         one.close()

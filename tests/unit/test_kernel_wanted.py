@@ -10,9 +10,9 @@ from test_kernel_madeup import OBJECTS, host, no
 
 from tcpvitals.kernel.facts import Question
 from tcpvitals.kernel.libbpf import Object
-from tcpvitals.kernel.loaded import _wanted
 from tcpvitals.kernel.plan import Attach, Plan, make_plan
 from tcpvitals.kernel.settings import Request, Telling
+from tcpvitals.kernel.wanted import wanted_programs
 from tcpvitals.model.key import Field, Grouping
 from tcpvitals.model.measurement import Measurement, Sample
 from tcpvitals.model.selection import Selection
@@ -28,7 +28,9 @@ STORED = {"settle_sockets", "visit_socket_storages"}
 COUNTED = FOLLOWED | RETRANSMITTED | {"socket_gone"} | HELD | STORED
 
 
-VITALS = Request(WHOLE_HOST, ANYTHING, 1, Measurement(), totals=True, namespaces=True, vitals=True)
+VITALS = Request(
+    WHOLE_HOST, ANYTHING, 1, totals=True, namespaces=True, vitals=(Sample.RTT, Sample.NETWORK)
+)
 
 
 def plan(*without: Question, rtt: bool = False, attach: Attach | None = None) -> Plan:
@@ -54,7 +56,7 @@ def rtt_request(
 def test_the_whole_hosts_srtt_takes_one_program_the_hook_that_was_chosen(
     attach: Attach, name: str
 ) -> None:
-    assert _wanted(rtt_request(), plan(rtt=True, attach=attach)) == {name}
+    assert wanted_programs(rtt_request(), plan(rtt=True, attach=attach)) == {name}
 
 
 @pytest.mark.parametrize(
@@ -63,6 +65,7 @@ def test_the_whole_hosts_srtt_takes_one_program_the_hook_that_was_chosen(
         (rtt_request(sample=Sample.MIN), set()),
         (rtt_request(sample=Sample.RTT), {"state_changed_by_call"}),
         (rtt_request(sample=Sample.INFLATION), {"state_changed_by_call"}),
+        (rtt_request(sample=Sample.NETWORK), {"state_changed_by_call"}),
         (rtt_request(selection=Selection(lports=(80,))), {"state_changed_by_call"}),
         (rtt_request(Grouping((Field.RADDR,))), {"state_changed_by_call"}),
         (rtt_request(Grouping((Field.CGROUP,))), {"state_changed_by_call"}),
@@ -72,14 +75,18 @@ def test_the_whole_hosts_srtt_takes_one_program_the_hook_that_was_chosen(
     ],
 )
 def test_what_must_be_remembered_of_sockets_takes_more(asked: Request, more: set[str]) -> None:
-    assert _wanted(asked, plan(rtt=True)) == {"rtt_fentry", *more}
+    assert wanted_programs(asked, plan(rtt=True)) == {"rtt_fentry", *more}
 
 
 def test_where_sockets_are_kept_in_a_hash_their_end_must_be_seen() -> None:
     hashed = plan(Question.SOCKET_STORAGE, rtt=True)
     by_raddr = rtt_request(Grouping((Field.RADDR,)))
-    assert _wanted(by_raddr, hashed) == {"rtt_fentry", "state_changed_by_call", "socket_gone"}
-    assert _wanted(rtt_request(), hashed) == {"rtt_fentry"}
+    assert wanted_programs(by_raddr, hashed) == {
+        "rtt_fentry",
+        "state_changed_by_call",
+        "socket_gone",
+    }
+    assert wanted_programs(rtt_request(), hashed) == {"rtt_fentry"}
 
 
 # --- retransmissions and states ----------------------------------------------------------
@@ -102,7 +109,7 @@ def test_where_sockets_are_kept_in_a_hash_their_end_must_be_seen() -> None:
 def test_totals_take_more_than_events_and_states_take_least(
     asked: Request, programs: set[str]
 ) -> None:
-    assert _wanted(asked, plan()) == programs
+    assert wanted_programs(asked, plan()) == programs
 
 
 @pytest.mark.parametrize(
@@ -115,24 +122,24 @@ def test_totals_take_more_than_events_and_states_take_least(
 def test_where_the_tracepoint_hides_failures_the_program_for_that_is_taken(
     asked: Request,
 ) -> None:
-    hidden = _wanted(asked, plan(Question.RETRANSMIT_ERROR))
-    assert hidden ^ _wanted(asked, plan()) == {"retransmitted", "retransmitted_or_failed"}
+    hidden = wanted_programs(asked, plan(Question.RETRANSMIT_ERROR))
+    assert hidden ^ wanted_programs(asked, plan()) == {"retransmitted", "retransmitted_or_failed"}
     assert "retransmitted" in hidden
 
 
 def test_where_sockets_are_kept_in_a_hash_totals_are_settled_by_pointer() -> None:
     totals = Request(WHOLE_HOST, ANYTHING, 1, totals=True)
-    hashed = _wanted(totals, plan(Question.SOCKET_STORAGE))
+    hashed = wanted_programs(totals, plan(Question.SOCKET_STORAGE))
     assert hashed == COUNTED - HELD - STORED | {"settle_sockets_by_pointer"}
 
 
 def test_where_a_sockets_end_may_crash_the_iterator_over_storages_it_is_not_even_loaded() -> None:
     totals = Request(WHOLE_HOST, ANYTHING, 1, totals=True)
-    assert _wanted(totals, plan(Question.STORAGE_ITERATOR)) == COUNTED - STORED
+    assert wanted_programs(totals, plan(Question.STORAGE_ITERATOR)) == COUNTED - STORED
 
 
 def test_vitals_take_all_that_totals_and_rtt_take_and_the_search_for_namespaces() -> None:
-    assert _wanted(VITALS, plan(rtt=True)) == COUNTED | {"rtt_fentry", "visit_namespaces"}
+    assert wanted_programs(VITALS, plan(rtt=True)) == COUNTED | {"rtt_fentry", "visit_namespaces"}
 
 
 # --- the objects -------------------------------------------------------------------------
@@ -166,7 +173,7 @@ def test_both_objects_have_exactly_the_programs_that_some_request_takes(name: st
         program
         for asked in every_request()
         for chosen in every_plan()
-        for program in _wanted(asked, chosen)
+        for program in wanted_programs(asked, chosen)
     }
     with Object(image, "made_up") as opened:
         assert set(opened.programs) == taken

@@ -136,7 +136,6 @@ def test_what_the_kernel_counted_before_we_came_is_not_compared() -> None:
 
 def test_a_counter_that_the_kernel_lacks_is_not_compared() -> None:
     found = report({}, {"TcpRetransSegs": 0, "TcpExtTCPTimeouts": 0})
-
     assert [one.counter for one in found.comparisons] == ["RetransSegs", "TCPTimeouts"]
 
 
@@ -165,7 +164,6 @@ def test_any_difference_without_a_reason_is_unexplained(counter: str, more_of_us
 
 def test_a_connection_given_up_was_a_timeout_at_which_nothing_was_sent() -> None:
     found = report({"timeouts": 6, "timeouts_last": 2}, kernel(TCPTimeouts=8))
-
     assert compared("TCPTimeouts", found) == Comparison("TCPTimeouts", 8, 8, 0, None, "equal")
     assert explanation("TCPTimeouts", report({"timeouts_last": 2}, kernel(TCPTimeouts=3))) is None
 
@@ -398,6 +396,5 @@ def test_a_namespace_where_neither_counted_is_idle() -> None:
 
 def test_activity_of_the_kernel_alone_is_activity() -> None:
     found = report({}, kernel(TCPFastRetrans=1))
-
     assert found.active
     assert not found.explained

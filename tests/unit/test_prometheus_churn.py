@@ -21,9 +21,9 @@ from tcpvitals.kernel.totals_counters import CauseNumbers
 from tcpvitals.kernel.vitals_counters import FlowCounters, VitalsCounters
 from tcpvitals.model.event import Cause
 from tcpvitals.model.histogram import bucket_index
+from tcpvitals.model.measurement import USUAL_HISTOGRAMS
 from tcpvitals.model.vitals import (
     ENDS,
-    SAMPLES,
     FlowsSnapshot,
     VitalsSnapshot,
 )
@@ -48,9 +48,8 @@ ARRIVALS: Final = 8
 PEERS: Final = 20_000
 EDGES_S: Final = (0.001, 0.01, 0.1)
 HISTOGRAMS: Final = (
-    "tcpvitals_srtt_seconds",
     "tcpvitals_rtt_seconds",
-    "tcpvitals_rtt_inflation_seconds",
+    "tcpvitals_network_rtt_seconds",
 )
 # What steps back for a moment, or waits for a cause, is exact only once it is quiet again.
 LATE: Final = ("tcpvitals_sent_segments_total", "tcpvitals_retransmitted_segments_total")
@@ -127,14 +126,14 @@ class MadeUpHost:
         self._shape = Shape(plan.slots, plan.shards, plan.sharded_slots)
         totals = layouts().struct("retrans_counters")
         self.maps = (
-            FakeMap("counters", len(SAMPLES) * self._apart * record.itemsize),
+            FakeMap("counters", len(USUAL_HISTOGRAMS) * self._apart * record.itemsize),
             FakeMap("retrans_counters", plan.slots * totals.itemsize),
             FakeMap("live", plan.slots * 8),
             FakeMap("flow_segments", (FLOWS + NO_GROUPS) * 8),
         )
         histograms, counters, live, segments = self.maps
         self._store = VitalsCounters(
-            layouts(), (histograms, counters, live), self._shape, self._apart
+            layouts(), (histograms, counters, live), self._shape, USUAL_HISTOGRAMS, self._apart
         )
         self.groups = MadeUpTable(plan.slots, USUAL, self._store)
         flows = FLOWS + NO_GROUPS

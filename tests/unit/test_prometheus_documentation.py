@@ -12,7 +12,10 @@ from prometheus_madeup import CLASSIC, OPENMETRICS, families, full, options, ser
 from promtool import promtool
 
 from tcpvitals.model.key import Field, Grouping, GroupKey
+from tcpvitals.model.measurement import HISTOGRAMS
 from tcpvitals.sinks.prometheus import Exposition
+from tcpvitals.sinks.prometheus.edges import edges_for
+from tcpvitals.sinks.prometheus.group_families import histogram
 from tcpvitals.sinks.prometheus.kernel import SHOWN
 from tcpvitals.sinks.prometheus.labels import LABELS
 
@@ -59,7 +62,11 @@ def test_every_metric_is_documented_as_it_is_and_no_other() -> None:
 
     names = {one for one in by_cgroup if one[0] == "tcpvitals_cgroup_info"}
     assert len(names) == 1
-    assert documented() == usual | names
+    asked = {
+        (histogram(one, edges_for((1,))).name, "histogram", frozenset({"group"}))
+        for one in HISTOGRAMS
+    }
+    assert documented() == usual | names | asked
 
 
 def test_every_label_of_groups_is_documented() -> None:
@@ -81,9 +88,9 @@ def test_a_group_has_as_many_series_as_is_documented() -> None:
 
     of_one = sum(labels.get("remote") == str(key.raddr) for labels in pairs)
 
-    assert of_one == 19 + 66
-    assert "502 x 85 = 42,670" in TEXT
-    assert 502 * of_one == 42_670
+    assert of_one == 19 + 44
+    assert "502 x 63 = 31,626" in TEXT
+    assert 502 * of_one == 31_626
 
 
 def test_every_query_is_one(tmp_path: Path) -> None:

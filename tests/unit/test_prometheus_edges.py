@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tcpvitals.errors import UsageError
 from tcpvitals.model.histogram import BUCKETS, HIGHS, bucket_index
-from tcpvitals.sinks.prometheus.edges import USUAL_SECONDS, edges_for
+from tcpvitals.sinks.prometheus.edges import edges_for, usual_seconds
 
 USUAL = (
     *("6.3e-05", "0.000127", "0.000255", "0.000511", "0.001023", "0.002047", "0.004095"),
@@ -22,7 +22,15 @@ USUAL = (
 
 
 def test_the_usual_edges_are_powers_of_two_in_microseconds() -> None:
-    assert edges_for(USUAL_SECONDS).le == USUAL
+    assert edges_for(usual_seconds(2)).le == USUAL
+
+
+@pytest.mark.parametrize("histograms", [1, 2, 3, 4])
+def test_a_group_has_at_most_72_series_however_many_histograms_it_has(histograms: int) -> None:
+    """A histogram has a line for each edge, one for infinity, the count and the sum."""
+    of_each = len(usual_seconds(histograms)) + 3
+    assert 18 + histograms * of_each <= 72
+    assert usual_seconds(histograms)[-1] == usual_seconds(1)[-1]
 
 
 @settings(deadline=None)

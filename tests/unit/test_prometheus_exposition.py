@@ -31,7 +31,7 @@ from prometheus_madeup import (
 from promtool import promtool
 
 from tcpvitals.sinks.prometheus import Exposition, edges_for
-from tcpvitals.sinks.prometheus.edges import USUAL_SECONDS
+from tcpvitals.sinks.prometheus.edges import usual_seconds
 from tcpvitals.sinks.prometheus.page import Page
 
 if TYPE_CHECKING:
@@ -246,10 +246,12 @@ def test_a_change_of_nothing_changes_nothing() -> None:
     back = snapshot({2: SMALL[1 << 32]}, retired=total(SENT, [9]))
     for one in (snapshot({1: SMALL[1 << 32]}), back):
         exposition.show(one)
-        before = shown(exposition).partition("# HELP tcpvitals_srtt")[2].partition("process_")[0]
-    exposition.change(edges_for(USUAL_SECONDS), flows_shown=500)
+        before = (
+            shown(exposition).partition("# HELP tcpvitals_rtt_seconds")[2].partition("process_")[0]
+        )
+    exposition.change(edges_for(usual_seconds(2)), flows_shown=500)
 
-    after = shown(exposition).partition("# HELP tcpvitals_srtt")[2].partition("process_")[0]
+    after = shown(exposition).partition("# HELP tcpvitals_rtt_seconds")[2].partition("process_")[0]
     assert after == before
 
 

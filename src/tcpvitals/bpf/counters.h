@@ -88,6 +88,30 @@ static __always_inline void add_exclusive(struct rtt_counters *to, __u64 bucket,
 		to->min_us_complement = ~value_us;
 }
 
+/* One CPU a shard, and nothing interrupts us there. */
+static __always_inline bool is_exclusive(__u32 slot)
+{
+	return settings.exclusive_shards && slot < settings.sharded_slots;
+}
+
+static __always_inline void add_count(__u64 *counter, __u32 slot, __u64 value)
+{
+	if (is_exclusive(slot))
+		*counter += value;
+	else
+		__sync_fetch_and_add(counter, value);
+}
+
+static __always_inline void raise(__u32 *extreme, __u32 slot, __u32 value)
+{
+	if (value <= *extreme)
+		return;
+	if (is_exclusive(slot))
+		*extreme = value;
+	else
+		raise_shared(extreme, value);
+}
+
 static __always_inline void add_sample(struct rtt_counters *to, __u32 slot, __u32 value_us)
 {
 	__u64 bucket = bucket_of(settings.unit_us > 1 ? value_us / settings.unit_us : value_us);
@@ -95,7 +119,7 @@ static __always_inline void add_sample(struct rtt_counters *to, __u32 slot, __u3
 	barrier_var(bucket); /* the verifier is to see the bound on the register that is used */
 	if (bucket >= HISTOGRAM_BUCKETS)
 		return;
-	if (settings.exclusive_shards && slot < settings.sharded_slots)
+	if (is_exclusive(slot))
 		add_exclusive(to, bucket, value_us);
 	else
 		add_shared(to, bucket, value_us);

@@ -134,6 +134,8 @@ struct inet_connection_sock {
 
 struct tcp_skb_cb {
 	__u32 seq;
+	__u32 end_seq;
+	__u32 ack_seq;
 	__u16 tcp_gso_segs;
 	__u8 tcp_flags; /* 16 bits since 6.15; libbpf widens the load */
 	__u8 sacked;
@@ -159,6 +161,9 @@ struct tcp_rack {
 
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
+	__u32 snd_una;
+	__u32 mss_cache;
+	__u64 bytes_received;
 	__u32 srtt_us;
 	__u32 snd_cwnd;
 	__u32 snd_wnd;

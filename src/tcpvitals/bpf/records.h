@@ -25,11 +25,13 @@ enum role {
 	ROLE_SERVER = 2,
 };
 
-enum sample {
-	SAMPLE_SRTT = 0,
-	SAMPLE_RTT = 1,
-	SAMPLE_MIN = 2,
-	SAMPLE_INFLATION = 3,
+/* Which of the histograms each sample has: 1 for the first, and so on; 0 for none. */
+struct histograms {
+	__u8 srtt;
+	__u8 rtt;
+	__u8 min;
+	__u8 network;   /* clean samples: of ACKs that had to be sent at once */
+	__u8 inflation; /* the same, above the connection's minimum */
 };
 
 /* Why a segment was sent again. */
@@ -46,9 +48,8 @@ enum cause {
 
 /* What could not be counted, for each CPU; user space shows each field by its name. */
 struct losses {
-	/* A socket could get no state of its own: its samples of `rtt` or `inflation` cannot be
-	 * told apart from ones already counted, and its totals start anew at every retransmission.
-	 */
+	/* A socket could get no state of its own: new samples of its round trips cannot be told
+	 * apart from ones already counted, and its totals start anew at every retransmission. */
 	__u64 socket_state;
 	/* Events for which the ring had no room. */
 	__u64 events;
@@ -111,7 +112,12 @@ struct rtt_counters {
 	__u32 max_us;
 	__u64 sum_us;
 	__u32 min_us_complement;
-	__u32 padding[11];
+	/* What stands beside clean samples, where `settings.count_context`. */
+	__u32 floor_us_complement; /* of the connections' minimum RTT, as the kernel has it */
+	__u64 samples;             /* clean or not: this histogram has the clean ones */
+	__u64 handshakes;
+	__u64 handshake_sum_us;
+	__u64 padding[2];
 	__u64 buckets[HISTOGRAM_BUCKETS];
 };
 
@@ -132,13 +138,19 @@ struct owner {
 	char comm[COMM_BYTES];
 };
 
+/* What the segments before this one left of a socket. */
+enum sampling {
+	SAMPLING_BEGUN = 1, /* `delivered` is known */
+	SAMPLING_CLEAN = 2, /* the last ACK had to be sent at once: its sample is the network's */
+};
+
 /* One for each socket; a segment touches no more than the first 16 bytes. */
 struct socket_state {
 	__u32 slot;
 	__u32 generation;
 	__u32 delivered;
 	__u8 role;
-	__u8 delivered_known;
+	__u8 sampling;        /* of enum sampling */
 	__u8 accounted_known; /* `accounted` says where its counters stood */
 	__u8 closed;          /* all it did is in the totals */
 	struct accounted accounted;
@@ -273,11 +285,10 @@ struct settings {
 	struct address raddr_mask_v4;
 	struct address raddr_mask_v6;
 
-	enum sample sample;
 	__u32 unit_us; /* bucketed value = microseconds / this */
 
 	enum flow_ports flow_ports;
-	__u32 histogram_records; /* counters of one histogram of all slots, when there are three */
+	__u32 histogram_records; /* from one histogram of all slots to the next */
 
 	__u32 shard_mask;      /* shards - 1, a power of two */
 	__u32 sharded_slots;   /* slots below this have a counter for each shard */
@@ -290,9 +301,9 @@ struct settings {
 	__u8 count_namespaces; /* the same for each network namespace, filters or not */
 	__u8 emit_retransmissions;
 	__u8 emit_states;
-	__u8 all_samples; /* srtt, rtt and inflation, a histogram each, whatever `sample` says */
-	__u8 count_live;  /* the iterator counts the connections that are open */
-	__u8 padding;
+	__u8 count_live; /* the iterator counts the connections that are open */
+	struct histograms histograms;
+	__u8 count_context; /* what stands beside clean samples; there is one histogram */
 };
 
 #endif

@@ -5,15 +5,35 @@
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
-#include "kernel_types.h"
 #include "settings.h"
+#include "sockets.h"
 
 struct tcp_reading {
 	__u32 srtt_us;
 	__u32 min_us; /* ~0 before the first sample, as in the kernel */
 	__u32 rtt_us; /* the newest sample, 0 before the first */
 	__u32 delivered;
+	__u32 snd_una;     /* before the segment at hand is looked at */
+	__u32 mss;         /* bytes of a full-sized segment */
+	bool has_received; /* data */
 };
+
+/* Whether it matters which samples are clean. */
+static __always_inline bool shows_clean(void)
+{
+	return settings.histograms.network || settings.histograms.inflation;
+}
+
+static __always_inline bool shows_newest(void)
+{
+	return settings.histograms.rtt || shows_clean();
+}
+
+/* In another cache line than the rest. */
+static __always_inline bool needs_min(void)
+{
+	return settings.histograms.min || settings.histograms.inflation || settings.count_context;
+}
 
 enum bpf_func_id___tcp_reading {
 	BPF_FUNC_skc_to_tcp_sock___tcp_reading = 1,
@@ -34,29 +54,38 @@ static __always_inline struct tcp_sock *tcp_sock_of(struct sock *sk)
 	return (struct tcp_sock *)bpf_skc_to_tcp_sock(sk);
 }
 
+/* Only what is asked for: it is in several cache lines. */
+static __always_inline void read_fields(struct tcp_sock *tp, struct tcp_reading *reading,
+                                        bool direct)
+{
+	reading->srtt_us = FIELD(direct, tp, srtt_us) >> 3;
+	if (needs_min())
+		reading->min_us = FIELD(direct, tp, rtt_min.s[0].v);
+	if (!shows_newest())
+		return;
+	reading->rtt_us = FIELD(direct, tp, rack.rtt_us);
+	reading->delivered = FIELD(direct, tp, delivered);
+	if (!shows_clean())
+		return;
+	reading->snd_una = FIELD(direct, tp, snd_una);
+	reading->mss = FIELD(direct, tp, mss_cache);
+	reading->has_received = FIELD(direct, tp, bytes_received);
+}
+
 /* False when the socket is not TCP after all.  bpf_skc_to_tcp_sock came with 5.9; its pointer is
  * read directly, which lockdown allows and bpf_probe_read_kernel does not. */
 static __always_inline bool read_tcp(struct sock *sk, struct tcp_reading *reading)
 {
-	struct tcp_sock *tp = (struct tcp_sock *)sk;
+	struct tcp_sock *tp;
 
-	if (HAVE_SKC_TO_TCP_SOCK) {
-		tp = tcp_sock_of(sk);
-		if (!tp)
-			return false;
-		reading->srtt_us = tp->srtt_us >> 3;
-		/* Another cache line, and not always wanted. */
-		reading->min_us = settings.sample >= SAMPLE_MIN || settings.all_samples
-		                          ? tp->rtt_min.s[0].v
-		                          : ~0U;
-		reading->rtt_us = tp->rack.rtt_us;
-		reading->delivered = tp->delivered;
+	if (!HAVE_SKC_TO_TCP_SOCK) {
+		read_fields((struct tcp_sock *)sk, reading, false);
 		return true;
 	}
-	reading->srtt_us = BPF_CORE_READ(tp, srtt_us) >> 3;
-	reading->min_us = BPF_CORE_READ(tp, rtt_min.s[0].v);
-	reading->rtt_us = BPF_CORE_READ(tp, rack.rtt_us);
-	reading->delivered = BPF_CORE_READ(tp, delivered);
+	tp = tcp_sock_of(sk);
+	if (!tp)
+		return false;
+	read_fields(tp, reading, true);
 	return true;
 }
 

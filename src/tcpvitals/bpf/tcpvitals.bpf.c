@@ -16,16 +16,16 @@ SEC("license")
 char LICENSE[] = "Dual MIT/GPL";
 
 SEC("fentry/tcp_rcv_established")
-int BPF_PROG(rtt_fentry, struct sock *sk)
+int BPF_PROG(rtt_fentry, struct sock *sk, struct sk_buff *skb)
 {
-	return on_segment(sk);
+	return on_segment(sk, skb);
 }
 
 /* At the same place as the one above. */
 SEC("tp_btf/tcp_probe")
-int BPF_PROG(rtt_tp_btf, struct sock *sk)
+int BPF_PROG(rtt_tp_btf, struct sock *sk, struct sk_buff *skb)
 {
-	return on_segment(sk);
+	return on_segment(sk, skb);
 }
 
 /* From 6.2 on the kernel skips a program that would run inside another run of itself on the same

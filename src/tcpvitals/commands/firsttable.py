@@ -8,7 +8,6 @@ import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TextIO
 
-from tcpvitals.model.measurement import Sample
 from tcpvitals.model.rtt_report import RttPrint
 from tcpvitals.model.snapshot import Snapshot
 from tcpvitals.sinks.compact import CompactSink
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tcpvitals.model.key import Grouping
+    from tcpvitals.model.measurement import Sample
     from tcpvitals.model.vitals import VitalsSnapshot
 
 _ROWS: Final = 10
@@ -27,10 +27,14 @@ class FirstTable:
     """Writes to `stream`; whether anybody reads it makes no difference to the rest."""
 
     def __init__(
-        self, stream: TextIO, grouping: Grouping, wall: Callable[[int], dt.datetime]
+        self,
+        stream: TextIO,
+        grouping: Grouping,
+        sample: Sample,
+        wall: Callable[[int], dt.datetime],
     ) -> None:
-        """Have nothing shown yet."""
-        self._stream, self._wall = stream, wall
+        """Have nothing shown yet; the table will be of this sample."""
+        self._stream, self._sample, self._wall = stream, sample, wall
         self._sink = CompactSink(
             stream=stream, size=shutil.get_terminal_size, grouping=grouping, top=_ROWS
         )
@@ -44,23 +48,23 @@ class FirstTable:
         print_ = self._print(snapshot)
         if not print_.rows():
             return False
-        self._write(f"\nsrtt since the start:\n{self._sink.text(print_)}")
+        self._write(f"\n{self._sample} since the start:\n{self._sink.text(print_)}")
         return True
 
     def _print(self, snapshot: VitalsSnapshot) -> RttPrint:
-        srtt = Snapshot(
+        since_start = Snapshot(
             taken_ns=snapshot.taken_ns,
             keys=snapshot.keys,
-            table=snapshot.table.histograms[Sample.SRTT],
-            other=snapshot.other.histograms[Sample.SRTT],
-            retired=snapshot.retired.histograms[Sample.SRTT],
+            table=snapshot.table.histograms[self._sample],
+            other=snapshot.other.histograms[self._sample],
+            retired=snapshot.retired.histograms[self._sample],
             losses=snapshot.losses,
             groups_limit=snapshot.groups_limit,
         ).since_start(snapshot.start_ns)
         return RttPrint(
             wall_time=self._wall(snapshot.taken_ns),
-            cumulative=srtt,
-            recent=srtt,
+            cumulative=since_start,
+            recent=since_start,
             delta=False,
             names=snapshot.names,
         )

@@ -30,6 +30,7 @@ FIXED: Final[Mapping[str, str]] = {
     "grouping": "--by",
     "netns": "--netns",
     "max_groups": "--max-groups",
+    "histograms": "--histograms",
     "seed_labels": "--seed-labels",
     "attach": "--attach",
     "user": "--user",

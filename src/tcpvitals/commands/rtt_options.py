@@ -102,7 +102,8 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
         default=Sample.SRTT.value,
         choices=[sample.value for sample in Sample],
         help="srtt: the kernel's smoothed RTT at each received segment (default); "
-        "rtt: the kernel's own samples; min: its minimum RTT; inflation: rtt - min",
+        "rtt: the kernel's own samples; min: its minimum RTT; network: those samples of rtt that "
+        "hold no delayed ACK and no application; inflation: network - min, time spent in queues",
     )
     what.add_argument(
         "--by",

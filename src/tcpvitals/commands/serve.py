@@ -120,17 +120,15 @@ def _time_programs() -> int:
 
 def _request(options: ServeOptions) -> Request:
     from tcpvitals.kernel.settings import Request  # noqa: PLC0415
-    from tcpvitals.model.measurement import Measurement  # noqa: PLC0415
 
     flows = options.seed_labels
     return Request(
         options.grouping,
         in_namespace(options.selection, options.netns),
         options.max_groups,
-        Measurement(),
         totals=True,
         namespaces=True,
-        vitals=True,
+        vitals=options.histograms,
         flows=flows,
         flows_limit=0 if flows is FlowPorts.OFF else options.seed_series * _FLOWS_PER_SERIES,
     )

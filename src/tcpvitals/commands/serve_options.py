@@ -19,11 +19,13 @@ from tcpvitals.commands.options import (
 )
 from tcpvitals.kernel.users import User, find_user
 from tcpvitals.model.key import FlowPorts, Grouping
+from tcpvitals.model.measurement import HISTOGRAMS, USUAL_HISTOGRAMS
 from tcpvitals.model.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tcpvitals.model.measurement import Sample
     from tcpvitals.model.selection import Selection
 
 _LISTEN: Final = "127.0.0.1:2112"
@@ -54,6 +56,7 @@ class ServeOptions:
     max_groups: int
     idle_s: float
     refresh_s: float
+    histograms: tuple[Sample, ...]
     buckets: tuple[float, ...]
     seed_labels: FlowPorts
     seed_series: int
@@ -84,6 +87,7 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> ServeOpt
         max_groups=given.max_groups,
         idle_s=given.idle,
         refresh_s=given.refresh,
+        histograms=given.histograms,
         buckets=given.buckets,
         seed_labels=FlowPorts(given.seed_labels),
         seed_series=given.seed_series,
@@ -148,12 +152,21 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
     )
     add_limits(what, bytes_each="10 KiB", idle="that counts nothing", default=200)
     what.add_argument(
+        "--histograms",
+        type=_histograms,
+        default=USUAL_HISTOGRAMS,
+        metavar="SAMPLE[,...]",
+        help=f"which of {' '.join(HISTOGRAMS)} are counted and exposed "
+        f"(default {','.join(USUAL_HISTOGRAMS)})",
+    )
+    what.add_argument(
         "--buckets",
         type=_edges,
         default=(),
         metavar="SECONDS[,...]",
         help="upper edges of the histograms, each moved to the nearest edge of what the kernel "
-        "half counts (at most 3.2 %% away); default: powers of two from 63 us to 16.8 s",
+        "half counts (at most 3.2 %% away); default: 63 us to 16.8 s, in powers of two, or of four "
+        "with more than two histograms",
     )
     what.add_argument("--attach", choices=["fentry", "tp_btf"], help="the hook; default: by host")
 
@@ -229,6 +242,16 @@ def _refresh(text: str) -> float:
         f"from {_LEAST_REFRESH_S} to {_MOST_REFRESH_S}"
     )
     raise argparse.ArgumentTypeError(message)
+
+
+def _histograms(text: str) -> tuple[Sample, ...]:
+    """Read samples, each once; in the order in which they are shown."""
+    words = [word.strip() for word in text.split(",")]
+    unknown = next((word for word in words if word not in HISTOGRAMS), None)
+    if unknown is not None:
+        message = f"'{printable(unknown)}' is not one of {', '.join(HISTOGRAMS)}"
+        raise argparse.ArgumentTypeError(message)
+    return tuple(sample for sample in HISTOGRAMS if sample in words)
 
 
 def _edges(text: str) -> tuple[float, ...]:

@@ -26,8 +26,7 @@ from tcpvitals.errors import TcpvitalsError
 from tcpvitals.kernel.host import Paths, files_left
 from tcpvitals.model.health import Health
 from tcpvitals.model.printable import printable
-from tcpvitals.sinks.prometheus import Exposition, Options, edges_for
-from tcpvitals.sinks.prometheus.edges import USUAL_SECONDS
+from tcpvitals.sinks.prometheus import Exposition, Options, edges_for, usual_seconds
 from tcpvitals.sinks.prometheus.negotiation import choose
 from tcpvitals.sinks.web.limits import Limits
 from tcpvitals.sinks.web.listening import parse_listen
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from tcpvitals.commands.serve_options import ServeOptions
     from tcpvitals.commands.stopping import StopRequest
     from tcpvitals.model.vitals import VitalsSnapshot
+    from tcpvitals.sinks.prometheus import Edges
     from tcpvitals.sinks.prometheus.negotiation import Format
     from tcpvitals.sinks.web.reloading import WebConfigFile
     from tcpvitals.sources.vitals import LiveVitals
@@ -71,6 +71,10 @@ def _room() -> int:
     return max(1, min(left, Limits().connections))
 
 
+def _edges(options: ServeOptions) -> Edges:
+    return edges_for(options.buckets or usual_seconds(len(options.histograms)))
+
+
 class Service:
     """One run of `tcpvitals serve`."""
 
@@ -91,7 +95,7 @@ class Service:
         self._options, self._live, self._web = options, live, web
         self._host_netns, self._attach = host_netns, attach
         self._naming, self._wall = Naming(), wall_clock()
-        self._table = FirstTable(stream, options.grouping, self._wall) if stream else None
+        self._table = self._first_table(stream) if stream else None
         self._health = Health(live.start_ns)
         self._exposition = self._exposing()
         self._warming: Warming[tuple[Format, bool]] = Warming()
@@ -100,6 +104,10 @@ class Service:
         self._reading = ThreadPoolExecutor(1, "reload")
         self._is_refreshing = False
         self._changed = asyncio.Event()
+
+    def _first_table(self, stream: TextIO) -> FirstTable:
+        options = self._options
+        return FirstTable(stream, options.grouping, options.histograms[0], self._wall)
 
     def _exposing(self) -> Exposition:
         options = self._options
@@ -110,7 +118,8 @@ class Service:
                 kernel=os.uname().release,
                 attach=self._attach,
                 wall=self._wall,
-                edges=edges_for(options.buckets or USUAL_SECONDS),
+                histograms=options.histograms,
+                edges=_edges(options),
                 flows_shown=options.seed_series,
             )
         )
@@ -276,7 +285,7 @@ class Service:
 
     def _apply(self, options: ServeOptions) -> None:
         """Only what can be changed while everything stays attached."""
-        edges = edges_for(options.buckets or USUAL_SECONDS)
+        edges = _edges(options)
         if self._web and options.web_config_file:
             self._web.move_to(Path(options.web_config_file))  # may refuse, so it comes first
         self._server.allow(options.allow_hosts)

@@ -22,14 +22,24 @@ from tcpvitals.kernel import libbpf
 from tcpvitals.kernel.btf import Layouts
 from tcpvitals.kernel.group_table import GroupTable, TableMaps
 from tcpvitals.kernel.namespace_table import NamespaceTable
-from tcpvitals.kernel.plan import NO_GROUPS, Attach
+from tcpvitals.kernel.plan import NO_GROUPS
 from tcpvitals.kernel.rtt_counters import RttCounters, Shape
 from tcpvitals.kernel.settings import Telling, encode
 from tcpvitals.kernel.totals_counters import TotalsCounters
 from tcpvitals.kernel.verifier_log import first_meaningful_line
 from tcpvitals.kernel.vitals_counters import FlowCounters, VitalsCounters
+from tcpvitals.kernel.wanted import (
+    NAMESPACES,
+    OPEN_FILES,
+    SAMPLERS,
+    SETTLE,
+    SETTLE_BY_POINTER,
+    SETTLE_HELD,
+    STORAGES,
+    wanted_programs,
+)
 from tcpvitals.model.key import FlowPorts
-from tcpvitals.model.vitals import ENDS, SAMPLES, ProgramRuns
+from tcpvitals.model.vitals import ENDS, ProgramRuns
 
 if TYPE_CHECKING:
     from typing import Self
@@ -45,7 +55,6 @@ if TYPE_CHECKING:
     from tcpvitals.model.totals import Totals, TotalsTable
     from tcpvitals.model.vitals import FlowsTable, VitalsTable, VitalsTotal
 
-_SAMPLERS: Final = {Attach.FENTRY: "rtt_fentry", Attach.TP_BTF: "rtt_tp_btf"}
 # Iterators do nothing until they are run.  Listeners and owners are noted first, then sockets are
 # followed, and what counts comes last.
 _ITERATORS: Final = (
@@ -57,12 +66,7 @@ _ITERATORS: Final = (
     "settle_open_files",
     "visit_socket_storages",
 )
-_NAMESPACES: Final = "visit_namespaces"
-_OPEN_FILES, _STORAGES = "visit_open_files", "visit_socket_storages"
-_SETTLE, _SETTLE_BY_POINTER = "settle_sockets", "settle_sockets_by_pointer"
-# Every socket but those of other namespaces that no process holds; see settling.h.
-_SETTLE_HELD: Final = ("settle_own_namespace", "settle_open_files")
-_ELEMENTS: Final = {_SETTLE: "sockets", _SETTLE_BY_POINTER: "sockets_by_pointer"}
+_ELEMENTS: Final = {SETTLE: "sockets", SETTLE_BY_POINTER: "sockets_by_pointer"}
 _SETTLINGS: Final = 255
 _MAP_ID_BYTES: Final = 4
 _HOOKS: Final = (
@@ -72,7 +76,7 @@ _HOOKS: Final = (
     "synack_retransmitted",
     "retransmitted",
     "retransmitted_or_failed",
-    *_SAMPLERS.values(),
+    *SAMPLERS.values(),
 )
 # struct bpf_prog_info of linux/bpf.h; kernels before 5.12 have no such field, and nothing to count.
 _PROG_INFO_BYTES: Final = 232
@@ -100,7 +104,7 @@ class Loaded:
             TcpvitalsError: the kernel refused; nothing is left behind.
         """
         self._request, self._plan = request, plan
-        self._wanted = _wanted(request, plan)
+        self._wanted = wanted_programs(request, plan)
         self._links: dict[str, libbpf.Link] = {}
         image = resources.files("tcpvitals").joinpath("bpf", plan.object_name).read_bytes()
         with ExitStack() as undo:
@@ -125,7 +129,10 @@ class Loaded:
         """The groups with their histograms; made before `attach`, and no other table with it."""
         shape = Shape(self._plan.slots, self._plan.shards, self._plan.sharded_slots)
         try:
-            counters = RttCounters(self.layouts, self.map("counters"), shape, unit)
+            with_context = self._request.counts_context
+            counters = RttCounters(
+                self.layouts, self.map("counters"), shape, unit, with_context=with_context
+            )
             return GroupTable(*self._table_parts(), counters, idle_limit_ns)
         except OSError as error:
             raise _cannot_map(error) from error
@@ -145,7 +152,9 @@ class Loaded:
         shape = Shape(self._plan.slots, self._plan.shards, self._plan.sharded_slots)
         maps = self.map("counters"), self.map("retrans_counters"), self.map("live")
         try:
-            counters = VitalsCounters(self.layouts, maps, shape, self._histogram_records())
+            counters = VitalsCounters(
+                self.layouts, maps, shape, self._request.samples, self._histogram_records()
+            )
             return GroupTable(*self._table_parts(), counters, idle_limit_ns), counters
         except OSError as error:
             raise _cannot_map(error) from error
@@ -221,10 +230,10 @@ class Loaded:
 
     def _settlers(self) -> tuple[str, ...]:
         if not self._plan.socket_storage:
-            return (_SETTLE_BY_POINTER,)
-        if self._plan.storage_iterator and len(self._run(_STORAGES)) <= _MAP_ID_BYTES:
-            return (_SETTLE,)
-        return _SETTLE_HELD
+            return (SETTLE_BY_POINTER,)
+        if self._plan.storage_iterator and len(self._run(STORAGES)) <= _MAP_ID_BYTES:
+            return (SETTLE,)
+        return SETTLE_HELD
 
     def settle_and_mark(self) -> None:
         """The same, and mark each network namespace that a socket holds."""
@@ -237,11 +246,11 @@ class Loaded:
     def visit_open_files(self) -> None:
         """Note who listens, and whose each socket is."""
         self._global("pass")[0] += 1
-        self._run(_OPEN_FILES)
+        self._run(OPEN_FILES)
 
     def visit_namespaces(self) -> npt.NDArray[np.void]:
         """The network namespace of every process: records of struct netns_task."""
-        return np.frombuffer(self._run(_NAMESPACES), self.layouts.struct("netns_task"))
+        return np.frombuffer(self._run(NAMESPACES), self.layouts.struct("netns_task"))
 
     def programs(self) -> tuple[ProgramRuns, ...]:
         """What the kernel says of each program that is attached to a hook."""
@@ -307,7 +316,7 @@ class Loaded:
 
     def _counter_records(self) -> int:
         if self._request.vitals:
-            return len(SAMPLES) * self._histogram_records()
+            return len(self._request.vitals) * self._histogram_records()
         return self._plan.counter_records if self._request.measurement else 1
 
     # --- loading and attaching -----------------------------------------------------------
@@ -336,7 +345,7 @@ class Loaded:
 
     def attach_hooks(self) -> None:
         """Note who listens and whose each socket is; then begin to count."""
-        if _OPEN_FILES in self._wanted:
+        if OPEN_FILES in self._wanted:
             self.visit_open_files()
         for name in self._hooks():
             self._attach(name)
@@ -355,35 +364,6 @@ class Loaded:
             raise HookError(message) from error
         self._undo.callback(link.close)
         self._links[name] = link
-
-
-def _wanted(request: Request, plan: Plan) -> set[str]:
-    """The programs this request needs: the fewer, the less there is to pay for."""
-    wanted = set()
-    if request.measurement and plan.attach:
-        wanted.add(_SAMPLERS[plan.attach])
-    if request.needs_socket:
-        wanted.add("state_changed_by_call")
-    if request.needs_role or request.needs_owner:
-        wanted.add("state_changed_by_packet")
-    if request.totals or request.namespaces or (request.needs_socket and not plan.socket_storage):
-        wanted.add("socket_gone")
-    if request.needs_role or request.needs_owner:
-        wanted.add(_OPEN_FILES)
-    if request.namespaces:
-        wanted.add(_NAMESPACES)
-    if request.totals or request.namespaces:
-        wanted |= _settlers(plan)
-    if request.counts_retransmissions:
-        wanted.add("synack_retransmitted")
-        wanted.add("retransmitted_or_failed" if plan.shows_errors else "retransmitted")
-    return wanted
-
-
-def _settlers(plan: Plan) -> set[str]:
-    if not plan.socket_storage:
-        return {_SETTLE_BY_POINTER}
-    return {*_SETTLE_HELD} | ({_SETTLE, _STORAGES} if plan.storage_iterator else set())
 
 
 def _cannot_map(error: OSError) -> TcpvitalsError:

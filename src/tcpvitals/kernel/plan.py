@@ -53,8 +53,8 @@ class Plan:
     """What to load: hook, object, how sockets are remembered, how counters are laid out.
 
     `storage_iterator` says that the iterator over socket storages may be run, as long as there are
-    no others than ours; `shows_errors` that retransmissions which do not leave this host are told, too;
-    `preemptible` that tasks may preempt each other in the middle of a program.
+    no others than ours; `shows_errors` that retransmissions which do not leave this host are
+    reported, too; `preemptible` that tasks may preempt each other in the middle of a program.
     """
 
     attach: Attach | None

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tcpvitals.kernel.group_table import map_records
+from tcpvitals.model.context import COUNTS, Contexts
 from tcpvitals.model.rtt import Counters, believable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     from tcpvitals.kernel.btf import Layouts
@@ -44,11 +47,22 @@ class Shape:
 class RttCounters:
     """The histograms of one loaded object, by slot."""
 
-    def __init__(
-        self, layouts: Layouts, counters: Map, shape: Shape, unit: Unit, skipped: int = 0
+    def __init__(  # noqa: PLR0913 - the last two by name
+        self,
+        layouts: Layouts,
+        counters: Map,
+        shape: Shape,
+        unit: Unit,
+        *,
+        skipped: int = 0,
+        with_context: bool = False,
     ) -> None:
-        """Map those that every object has; `skipped` records are of other histograms."""
+        """Map those that every object has; `skipped` records are of other histograms.
+
+        With context, what stands beside clean samples is read, too.
+        """
         self._map, self._shape, self._unit, self._skipped = counters, shape, unit, skipped
+        self._with_context = with_context
         self._record = layouts.struct("rtt_counters")
         first = layouts.enum("slot")["SLOT_FIRST"]
         self._records = map_records(counters, self._record, shape.end(first + 1), skipped)
@@ -56,7 +70,7 @@ class RttCounters:
     def read(self, slots: Slots, ids: Counts) -> Counters:
         """The counters of some slots, in ascending order, their shards added up."""
         if not len(slots):
-            return Counters.empty(self._unit)
+            return Counters.empty(self._unit, Contexts.empty() if self._with_context else None)
         self._map_up_to(self._shape.end(int(slots[-1]) + 1))
         sharded = int(np.searchsorted(slots, self._shape.sharded_slots))
         starts = self._shape.starts(slots)
@@ -75,6 +89,7 @@ class RttCounters:
             min_us=_ALL_ONES - merged("min_us_complement", np.maximum),
             max_us=merged("max_us", np.maximum),
             unit=self._unit,
+            contexts=_contexts(merged) if self._with_context else None,
         )
         return believable(counters)
 
@@ -107,3 +122,8 @@ class RttCounters:
             most = self._shape.end(self._shape.slots)
             length = min(most, max(end, 2 * len(self._records)))
             self._records = map_records(self._map, self._record, length, self._skipped)
+
+
+def _contexts(merged: Callable[[str, np.ufunc], Counts]) -> Contexts:
+    counts = np.stack([merged(name, np.add) for name in COUNTS], axis=-1)
+    return Contexts(counts, _ALL_ONES - merged("floor_us_complement", np.maximum))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tcpvitals.model.key import Field, FlowPorts
-from tcpvitals.model.measurement import Measurement, Sample
+from tcpvitals.model.measurement import CLEAN, NEWEST, Unit
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from tcpvitals.kernel.btf import Layouts
     from tcpvitals.kernel.plan import Plan
     from tcpvitals.model.key import Grouping, Prefix
+    from tcpvitals.model.measurement import Measurement, Sample
     from tcpvitals.model.selection import Network, Selection
 
     Record: TypeAlias = np.ndarray[tuple[()], np.dtype[np.void]]
 
 ROLE_FIELDS: Final = frozenset({Field.SERVICE, Field.ROLE})
-_STATEFUL_SAMPLES: Final = frozenset({Sample.RTT, Sample.INFLATION})
 
 
 class Telling(StrEnum):
@@ -44,9 +44,9 @@ class Request:
     `measurement` asks for a histogram of RTT, `totals` for what each group sent and sent again,
     `namespaces` for the same of each network namespace, filters or not, of `namespaces_limit` at
     most at a time, and `telling` for events, with a ring of `ring_bytes` (a power of two) to hold
-    them until they are read.  `vitals` asks, beside totals, for histograms of srtt, rtt and
-    inflation all at once and for how many connections are open; `flows` for the retransmissions of
-    at most `flows_limit` flows.
+    them until they are read.  `vitals` asks, beside totals, for a histogram of each of these
+    samples, in microseconds, and for how many connections are open; `flows` for the retransmissions
+    of at most `flows_limit` flows.
     """
 
     grouping: Grouping
@@ -58,7 +58,7 @@ class Request:
     namespaces_limit: int = 4096
     telling: frozenset[Telling] = frozenset()
     ring_bytes: int = 1 << 24
-    vitals: bool = False
+    vitals: tuple[Sample, ...] = ()
     flows: FlowPorts = FlowPorts.OFF
     flows_limit: int = 0
 
@@ -66,6 +66,16 @@ class Request:
     def groups(self) -> int:
         """How many groups there may be."""
         return self.max_groups if self.grouping.fields else 1
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """The samples that have a histogram, in the order of these."""
+        return self.vitals or ((self.measurement.sample,) if self.measurement else ())
+
+    @property
+    def counts_context(self) -> bool:
+        """Whether what stands beside clean samples is counted; see `model.context`."""
+        return not self.vitals and not CLEAN.isdisjoint(self.samples)
 
     @property
     def needs_role(self) -> bool:
@@ -88,7 +98,7 @@ class Request:
     def needs_socket(self) -> bool:
         """Whether something must be remembered of each socket."""
         filtered = self.selection != type(self.selection)()
-        stateful = self.measurement is not None and self.measurement.sample in _STATEFUL_SAMPLES
+        stateful = not NEWEST.isdisjoint(self.samples)
         return bool(self.grouping.fields) or filtered or stateful or self.needs_owner
 
 
@@ -97,9 +107,7 @@ def encode(layouts: Layouts, request: Request, plan: Plan) -> bytes:
     settings = np.zeros((), layouts.struct("settings"))
     _encode_selection(settings, request.selection)
     _encode_grouping(settings, layouts, request.grouping)
-    measurement = request.measurement or Measurement()
-    settings["sample"] = layouts.enum("sample")[f"SAMPLE_{measurement.sample.upper()}"]
-    settings["unit_us"] = measurement.unit.divisor
+    _encode_samples(settings, request)
     settings["need_role"] = request.needs_role
     settings["need_owner"] = request.needs_owner
     settings["per_socket"] = request.needs_socket
@@ -107,7 +115,7 @@ def encode(layouts: Layouts, request: Request, plan: Plan) -> bytes:
     settings["count_namespaces"] = request.namespaces
     settings["emit_retransmissions"] = Telling.RETRANSMISSIONS in request.telling
     settings["emit_states"] = Telling.STATES in request.telling
-    settings["all_samples"] = settings["count_live"] = request.vitals
+    settings["count_live"] = bool(request.vitals)
     settings["flow_ports"] = layouts.enum("flow_ports")[f"FLOWS_{request.flows.upper()}"]
     settings["histogram_records"] = plan.histogram_records(layouts.struct("rtt_counters").itemsize)
     settings["shard_mask"] = plan.shards - 1
@@ -115,6 +123,14 @@ def encode(layouts: Layouts, request: Request, plan: Plan) -> bytes:
     settings["exclusive_shards"] = plan.exclusive_shards
     settings["socket_storage"] = plan.socket_storage
     return settings.tobytes()
+
+
+def _encode_samples(settings: Record, request: Request) -> None:
+    for number, sample in enumerate(request.samples, 1):
+        settings["histograms"][sample.value] = number
+    unit = request.measurement.unit if request.measurement else Unit.US
+    settings["unit_us"] = unit.divisor
+    settings["count_context"] = request.counts_context
 
 
 def _words(network: Network) -> tuple[bytes, bytes]:

@@ -1,4 +1,4 @@
-"""All that a group counts at once: three histograms, its totals, and its open connections."""
+"""All that a group counts at once: histograms, its totals, and its open connections."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from tcpvitals.kernel.group_table import Held, map_records
 from tcpvitals.kernel.rtt_counters import RttCounters
 from tcpvitals.kernel.totals_counters import TotalsCounters
 from tcpvitals.model.measurement import Unit
-from tcpvitals.model.vitals import SAMPLES, FlowsTable, VitalsTable
+from tcpvitals.model.vitals import FlowsTable, VitalsTable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tcpvitals.kernel.btf import Layouts
     from tcpvitals.kernel.group_table import Slots
     from tcpvitals.kernel.libbpf import Map
     from tcpvitals.kernel.rtt_counters import Shape
     from tcpvitals.model.histogram import Counts
+    from tcpvitals.model.measurement import Sample
 
 _U64 = np.dtype([("count", np.uint64)])
 
@@ -26,16 +29,23 @@ class VitalsCounters:
     """The vitals of one loaded object's groups, by slot."""
 
     def __init__(
-        self, layouts: Layouts, maps: tuple[Map, Map, Map], shape: Shape, histogram_records: int
+        self,
+        layouts: Layouts,
+        maps: tuple[Map, Map, Map],
+        shape: Shape,
+        samples: Sequence[Sample],
+        histogram_records: int,
     ) -> None:
         """Map them; `maps` are those of histograms, of totals and of open connections.
 
-        Each histogram begins so many records after the one before.
+        Each sample's histogram begins so many records after the one before.
         """
         counters, totals, live = maps
         self._histograms = {
-            sample: RttCounters(layouts, counters, shape, Unit.US, number * histogram_records)
-            for number, sample in enumerate(SAMPLES)
+            sample: RttCounters(
+                layouts, counters, shape, Unit.US, skipped=number * histogram_records
+            )
+            for number, sample in enumerate(samples)
         }
         self._totals = TotalsCounters(layouts, totals, shape.slots)
         self._live = map_records(live, _U64, shape.slots)["count"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 
 class Sample(StrEnum):
@@ -15,7 +16,22 @@ class Sample(StrEnum):
     SRTT = "srtt"
     RTT = "rtt"
     MIN = "min"
+    NETWORK = "network"
     INFLATION = "inflation"
+
+
+CLEAN: Final = frozenset({Sample.NETWORK, Sample.INFLATION})
+"""Of ACKs that had to be sent at once: neither a delayed ACK nor the application is in them."""
+
+NEWEST: Final = CLEAN | {Sample.RTT}
+"""One for each ACK that took a sample, so that a connection's last one must be remembered."""
+
+HISTOGRAMS: Final = (Sample.SRTT, Sample.RTT, Sample.NETWORK, Sample.INFLATION)
+"""Those that `serve` can expose, in this order."""
+
+USUAL_HISTOGRAMS: Final = (Sample.RTT, Sample.NETWORK)
+"""Those that it exposes unless others are asked for: beside each other they tell network and peer
+apart."""
 
 
 class Unit(StrEnum):

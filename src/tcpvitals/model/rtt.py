@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from tcpvitals.model.context import Context, Contexts, least
 from tcpvitals.model.histogram import BUCKETS, HIGHS, LOWS, outer_buckets, quantiles
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class Distribution:
     """One histogram: `buckets` uint64[384], whose values are in `unit`.
 
-    Without samples it has neither minimum nor maximum.
+    Without samples it has neither minimum nor maximum.  Clean samples have a `context`.
     """
 
     buckets: Counts
@@ -32,16 +33,22 @@ class Distribution:
     min_us: int | None
     max_us: int | None
     unit: Unit
+    context: Context | None = None
 
     @classmethod
-    def empty(cls, unit: Unit) -> Distribution:
+    def empty(cls, unit: Unit, context: Context | None = None) -> Distribution:
         """Return the distribution of no samples."""
-        return cls(np.zeros(BUCKETS, dtype=np.uint64), 0, None, None, unit)
+        return cls(np.zeros(BUCKETS, dtype=np.uint64), 0, None, None, unit, context)
 
     @property
     def count(self) -> int:
         """How many samples there are."""
         return int(self.buckets.sum())
+
+    @property
+    def taken(self) -> int:
+        """How many samples were taken: of clean ones, those that were not are included."""
+        return self.context.samples if self.context else self.count
 
     def __add__(self, other: Distribution) -> Distribution:
         """Return the distribution of the samples of both."""
@@ -53,6 +60,7 @@ class Distribution:
             min(lows, default=None),
             max(highs, default=None),
             self.unit,
+            self.context + other.context if self.context and other.context else None,
         )
 
     def since(self, earlier: Distribution) -> Distribution:
@@ -60,7 +68,7 @@ class Distribution:
         return self.as_counters().since(earlier.as_counters(), slice(None)).row(0)
 
     def quantiles(self, qs: Sequence[float]) -> list[float | None]:
-        """Return the quantiles in the unit of the buckets, None if there are no samples."""
+        """Return the quantiles in the unit of the buckets, None as `Counters.quantiles` has nan."""
         row = self.as_counters().quantiles(qs)[0]
         return [None if np.isnan(value) else float(value) for value in row]
 
@@ -73,6 +81,7 @@ class Distribution:
             np.array([self.min_us or 0], dtype=np.uint64),
             np.array([self.max_us or 0], dtype=np.uint64),
             self.unit,
+            self.context.as_columns() if self.context else None,
         )
 
 
@@ -82,6 +91,7 @@ class Counters:
 
     `ids` uint64[G] is slot << 32 | generation, never used twice; `buckets` uint64[G, 384], whose
     values are in `unit`; `sum_us`, `min_us` and `max_us` uint64[G], 0 where a group has no samples.
+    Clean samples have `contexts`.
     """
 
     ids: Counts
@@ -90,6 +100,7 @@ class Counters:
     min_us: Counts
     max_us: Counts
     unit: Unit
+    contexts: Contexts | None = None
 
     def __post_init__(self) -> None:
         """Refuse columns that do not belong together, with a ValueError."""
@@ -100,19 +111,25 @@ class Counters:
             raise ValueError(msg)
 
     @classmethod
-    def empty(cls, unit: Unit) -> Counters:
+    def empty(cls, unit: Unit, contexts: Contexts | None = None) -> Counters:
         """Return the counters of no group at all."""
         none = np.zeros(0, dtype=np.uint64)
-        return cls(none, np.zeros((0, BUCKETS), dtype=np.uint64), none, none, none, unit)
+        buckets = np.zeros((0, BUCKETS), dtype=np.uint64)
+        return cls(none, buckets, none, none, none, unit, contexts)
 
     def __len__(self) -> int:
         """Return how many groups there are."""
         return len(self.ids)
 
     @property
-    def counts(self) -> Counts:
-        """How many samples each group has: uint64[G]."""
+    def sizes(self) -> Counts:
+        """How many samples each histogram has: uint64[G]."""
         return np.asarray(self.buckets.sum(axis=1), dtype=np.uint64)
+
+    @property
+    def counts(self) -> Counts:
+        """How many samples were taken of each group: uint64[G], as `taken` of a `Distribution`."""
+        return self.contexts.samples if self.contexts else self.sizes
 
     @property
     def busy(self) -> Flags:
@@ -129,6 +146,7 @@ class Counters:
             self.min_us[chosen],
             self.max_us[chosen],
             self.unit,
+            self.contexts.take(chosen) if self.contexts else None,
         )
 
     def since(self, earlier: Counters, rows: Rows) -> Counters:
@@ -146,7 +164,8 @@ class Counters:
         buckets = _grown(self.buckets, earlier.buckets, rows)
         low, high = self._bounds(buckets)
         sum_us = _grown(self.sum_us, earlier.sum_us, rows)
-        return Counters(self.ids, buckets, sum_us, low, high, self.unit)
+        contexts = _contexts_since(self.contexts, earlier.contexts, rows)
+        return Counters(self.ids, buckets, sum_us, low, high, self.unit, contexts)
 
     def _bounds(self, buckets: Counts) -> tuple[Counts, Counts]:
         lowest, highest = outer_buckets(buckets)
@@ -164,6 +183,7 @@ class Counters:
             int(self.min_us[row]) if some else None,
             int(self.max_us[row]) if some else None,
             self.unit,
+            self.contexts.row(row) if self.contexts else None,
         )
 
     def total(self) -> Distribution:
@@ -176,12 +196,19 @@ class Counters:
             int(self.min_us[filled].min()) if some else None,
             int(self.max_us[filled].max()) if some else None,
             self.unit,
+            self.contexts.total() if self.contexts else None,
         )
 
     def quantiles(self, qs: Sequence[float]) -> Floats:
-        """Return quantiles float[G, len(qs)] in the unit of the buckets, nan where empty."""
+        """Return quantiles float[G, len(qs)] in the unit of the buckets.
+
+        They are nan where there are no samples, or too few clean ones.
+        """
         divisor = self.unit.divisor
-        return quantiles(self.buckets, qs, self.min_us / divisor, self.max_us / divisor)
+        found = quantiles(self.buckets, qs, self.min_us / divisor, self.max_us / divisor)
+        if self.contexts:
+            found[self.sizes[:, np.newaxis] < [least(q) for q in qs]] = np.nan
+        return found
 
 
 RttSnapshot: TypeAlias = "Snapshot[Counters, Distribution]"
@@ -212,6 +239,15 @@ def _grown(later: Counts, earlier: Counts, rows: Rows) -> Counts:
     grown = later.copy()
     grown[rows] -= earlier
     return grown
+
+
+def _contexts_since(
+    later: Contexts | None, earlier: Contexts | None, rows: Rows
+) -> Contexts | None:
+    """Counts are subtracted; the minimum RTT is that since the start."""
+    if later is None or earlier is None:
+        return later
+    return Contexts(_grown(later.counts, earlier.counts, rows), later.floor_us)
 
 
 def _edges_us(buckets: Indices, unit: Unit) -> tuple[Counts, Counts]:

@@ -20,7 +20,7 @@ class RttPrint(Print[Counters, Distribution]):
     """The histograms of one print."""
 
     def rows(self) -> list[int]:
-        """Return the rows of the groups that have samples to show, newest and busiest first."""
+        """Return the rows of the groups with samples, clean or not, newest and busiest first."""
         order = busiest(self.recent, self.cumulative)
         return [int(row) for row in order[self.shown.table.counts[order] > 0]]
 

@@ -147,7 +147,8 @@ def _compare(view: View, counter: str, expected: Expectation, overflow: int) -> 
     general = (
         *_moved(view, counter, expected.reads, ours_more=difference > 0),
         *_general(view),
-        Allowance(0 if difference > 0 else overflow, "namespaces past the limit: at most {most}"),)
+        Allowance(0 if difference > 0 else overflow, "namespaces past the limit: at most {most}"),
+    )
     explanation = _explain(abs(difference), (*own, *general))
     allowed = sum(max(0, one.most) for one in (*own, *general)) if difference else 0
     status: Status = "explained" if explanation else "unexplained"
@@ -176,7 +177,8 @@ def _moved(
     base = sum(view.moved_at_baseline(one) for one in counters)
     return (
         Allowance(now, "moved while reading: {n} of at most {most}"),
-        Allowance(base, "moved while the baseline was read: {n} of at most {most}"),)
+        Allowance(base, "moved while the baseline was read: {n} of at most {most}"),
+    )
 
 
 def _general(view: View) -> tuple[Allowance, ...]:

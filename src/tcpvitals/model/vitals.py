@@ -12,21 +12,18 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tcpvitals.model.key import Field, Grouping
-from tcpvitals.model.measurement import Sample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tcpvitals.model.histogram import Counts, Flags
     from tcpvitals.model.key import GroupKey
+    from tcpvitals.model.measurement import Sample
     from tcpvitals.model.names import Names
     from tcpvitals.model.namespaces import Netns
     from tcpvitals.model.rtt import Counters, Distribution
     from tcpvitals.model.totals import Totals, TotalsTable
     from tcpvitals.model.verification import NamespaceReport
-
-SAMPLES: Final = (Sample.SRTT, Sample.RTT, Sample.INFLATION)
-"""What is measured of each group's round trips, all at once."""
 
 ENDS: Final = Grouping((Field.LADDR, Field.RADDR, Field.LPORT, Field.RPORT))
 """What tells flows apart."""
@@ -61,7 +58,8 @@ class VitalsTable:
     @property
     def counts(self) -> Counts:
         """What shows that a group is alive: uint64[G]."""
-        return np.asarray(self.totals.counts + self.histograms[Sample.SRTT].counts)
+        samples = (one.counts for one in self.histograms.values())
+        return np.asarray(sum(samples, start=self.totals.counts))
 
     @property
     def busy(self) -> Flags:

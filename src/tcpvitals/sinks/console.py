@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, TextIO
 from tcpvitals.model.histogram import LOG2_SLOTS, fold_log2, log2_edges
 from tcpvitals.model.key import Grouping
 from tcpvitals.model.measurement import Measurement, Unit
-from tcpvitals.sinks.figures import PERCENTILES, exact, plain
+from tcpvitals.model.names import UNKNOWN
+from tcpvitals.sinks.figures import PERCENTILES, exact, human_or_none, plain
 from tcpvitals.sinks.notes import notes
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from tcpvitals.model.rtt_report import RttPrint
 
 LEAST_BLOCK_LINES = 6
-"""Lines of the smallest block: key, blank, header, one slot, figures, blank."""
+"""Lines of the smallest block: key, blank, header, one slot (or what is clean), figures, blank."""
 
 _STARS = 40
 
@@ -67,6 +68,7 @@ class ConsoleSink:
             "",
             *histogram_lines(distribution, unit),
             figures_line(distribution, quantiles, unit),
+            *clean_lines(distribution),
         ]
 
 
@@ -89,15 +91,25 @@ def _slot_line(slot: int, count: int, most: int) -> str:
 
 
 def figures_line(distribution: Distribution, quantiles: list[float], unit: Unit) -> str:
-    """Return percentiles, maximum, average and count of a distribution that is not empty.
+    """Return percentiles, maximum, average and count of a distribution.
 
     `quantiles` are those of PERCENTILES, good to a fine bucket (6.25 %).  The maximum is exact
     since the start, and of an interval alone as exact as it can be known.
     """
-    figures = {
-        **dict(zip(PERCENTILES, quantiles, strict=True)),
-        "max": (distribution.max_us or 0) / unit.divisor,
-        "avg": distribution.sum_us / distribution.count / unit.divisor,
-    }
-    text = "  ".join(f"{name} {plain(value)}" for name, value in figures.items())
-    return f"{text} {unit}  count {distribution.count}"
+    figures = dict(zip(PERCENTILES, map(plain, quantiles), strict=True))
+    count = distribution.count
+    figures["max"] = plain((distribution.max_us or 0) / unit.divisor) if count else UNKNOWN
+    figures["avg"] = plain(distribution.sum_us / count / unit.divisor) if count else UNKNOWN
+    text = "  ".join(f"{name} {value}" for name, value in figures.items())
+    return f"{text} {unit}  count {count}"
+
+
+def clean_lines(distribution: Distribution) -> list[str]:
+    """Return what stands beside clean samples, on a line of its own; none of others."""
+    context = distribution.context
+    if context is None:
+        return []
+    text = f"clean {distribution.count} of {context.samples} samples"
+    text += f"  min RTT {human_or_none(context.floor_us)}"
+    handshake = human_or_none(context.mean_handshake_us)
+    return [f"{text}  handshake {handshake} (average of {context.handshakes})"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from math import floor, log10
+from math import floor, isnan, log10
 from typing import TYPE_CHECKING
+
+from tcpvitals.model.names import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,13 +15,21 @@ if TYPE_CHECKING:
 PERCENTILES: Mapping[str, float] = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 """The quantiles that are shown, by the names they have everywhere."""
 
+FEW = "few"
+"""In the place of a percentile for which there are too few clean samples."""
+
 _SCALES = (("us", 1.0), ("ms", 1e3), ("s", 1e6))
 _STEP = 1000
 _DIGITS = 3
 
 
 def human(us: float) -> str:
-    """Write a time with three significant digits and the unit that suits it: 180 us, 1.20 s."""
+    """Write a time with three significant digits and the unit that suits it: 180 us, 1.20 s.
+
+    What is not a number is a percentile of too few samples.
+    """
+    if isnan(us):
+        return FEW
     # Rounded first, so that 999.7 us becomes 1.00 ms and not 1000 us.
     rounded = float(f"{us:.{_DIGITS}g}")
     name, scale = next((each for each in _SCALES if rounded < _STEP * each[1]), _SCALES[-1])
@@ -27,8 +37,18 @@ def human(us: float) -> str:
     return f"{value:.{_decimals(value, _DIGITS - 1)}f} {name}"
 
 
+def human_or_none(us: float | None) -> str:
+    """Write a time as `human` does, a dash without one."""
+    return UNKNOWN if us is None else human(us)
+
+
 def plain(value: float) -> str:
-    """Write a number with three significant digits, or all those before the point: 1234, 19.4."""
+    """Write a number with three significant digits, or all those before the point: 1234, 19.4.
+
+    What is not a number is as with `human`.
+    """
+    if isnan(value):
+        return FEW
     return _trimmed(f"{value:.{_decimals(value, _DIGITS)}f}")
 
 

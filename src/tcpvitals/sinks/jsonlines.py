@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from math import isnan
 from typing import TYPE_CHECKING, TextIO, TypeAlias
 
 import numpy as np
 
+from tcpvitals.model.context import Context
 from tcpvitals.model.histogram import HIGHS, LOWS
 from tcpvitals.model.key import Grouping
-from tcpvitals.model.measurement import Measurement, Unit
+from tcpvitals.model.measurement import CLEAN, Measurement, Unit
 from tcpvitals.model.rtt import Distribution
 from tcpvitals.sinks.figures import PERCENTILES
 
@@ -57,11 +59,12 @@ class JsonLinesSink:
             key = shown.keys[row].labels(self.grouping, print_.names)
             yield self._line(print_, {"key": key}, shown.table.row(row), values)
         for group, distribution in (("other", shown.other), ("retired", shown.retired)):
-            if distribution.count:
+            if distribution.taken:
                 yield self._groupless(print_, group, distribution)
 
     def _idle(self, print_: RttPrint) -> str:
-        nothing = Distribution.empty(self.measurement.unit)
+        measured = self.measurement
+        nothing = Distribution.empty(measured.unit, Context() if measured.sample in CLEAN else None)
         if self.grouping.fields:
             return self._groupless(print_, "other", nothing)
         return self._line(print_, {"key": {}}, nothing, [None] * len(PERCENTILES))
@@ -90,6 +93,7 @@ class JsonLinesSink:
             "min": _in_unit(distribution.min_us, unit),
             "max": _in_unit(distribution.max_us, unit),
             **{name: _rounded(value) for name, value in zip(PERCENTILES, quantiles, strict=True)},
+            **_context(distribution.context, unit),
             "buckets": filled_buckets(distribution),
             "dropped": dict(print_.shown.losses),
         }
@@ -108,9 +112,21 @@ def filled_buckets(distribution: Distribution) -> list[list[int]]:
     return [[int(low), int(high), int(count)] for low, high, count in zip(*columns, strict=True)]
 
 
-def _in_unit(us: int | None, unit: Unit) -> float | None:
+def _context(context: Context | None, unit: Unit) -> dict[str, Json]:
+    """What stands beside clean samples, nothing for others."""
+    if context is None:
+        return {}
+    return {
+        "samples": context.samples,
+        "min_rtt": _in_unit(context.floor_us, unit),
+        "handshakes": context.handshakes,
+        "handshake": _rounded(_in_unit(context.mean_handshake_us, unit)),
+    }
+
+
+def _in_unit(us: float | None, unit: Unit) -> float | None:
     return us if us is None or unit is Unit.US else us / unit.divisor
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, _DIGITS)
+    return None if value is None or isnan(value) else round(value, _DIGITS)

@@ -25,13 +25,13 @@ def notes(print_: RttPrint, hidden: int) -> list[str]:
 
 
 def _nothing(print_: RttPrint) -> str:
-    if not print_.cumulative.total().count:
+    if not print_.cumulative.total().taken:
         return "no samples yet"
-    return "" if print_.shown.total().count else "no samples in this interval"
+    return "" if print_.shown.total().taken else "no samples in this interval"
 
 
 def _other(shown: RttInterval) -> str:
-    count = shown.other.count
+    count = shown.other.taken
     return (
         f"other: {count} samples past the limit of {shown.groups_limit} groups "
         "(--max-groups raises it)"
@@ -41,5 +41,5 @@ def _other(shown: RttInterval) -> str:
 
 
 def _retired(shown: RttInterval) -> str:
-    count = shown.retired.count
+    count = shown.retired.taken
     return f"retired: {count} samples of groups that have long been idle" if count else ""

@@ -34,9 +34,9 @@ class Axis:
 
     @classmethod
     def of(cls, slots: Counts) -> Axis:
-        """Return the axis that shows all samples of the rows [R, 27], of which some has any."""
+        """Return the axis that shows all samples of the rows [R, 27]; of a slot without any."""
         filled = np.flatnonzero(slots.any(axis=0))
-        return cls(int(filled[0]), int(filled[-1]))
+        return cls(int(filled[0]), int(filled[-1])) if len(filled) else cls(0, 0)
 
     @property
     def slots(self) -> int:

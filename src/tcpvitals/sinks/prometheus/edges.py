@@ -23,10 +23,20 @@ if TYPE_CHECKING:
 
 _US: Final = 1e6
 
-USUAL_SECONDS: Final = tuple((2**power - 1) / _US for power in range(6, 25))
-"""From 63 us to 16.777215 s, each twice as much as the one before: 19 edges."""
+_FINE_FOR: Final = 2
+_FIRST_POWER, _LAST_POWER = 6, 24
 
 INFINITE: Final = "+Inf"
+
+
+def usual_seconds(histograms: int) -> tuple[float, ...]:
+    """Return the edges for so many histograms, in seconds, from 63 us to 16.777215 s.
+
+    Each is twice as much as the one before with up to two histograms (19 edges), four times with
+    more (10 edges): so a group has no more than 72 series.
+    """
+    step = 1 if histograms <= _FINE_FOR else 2
+    return tuple((2**power - 1) / _US for power in range(_FIRST_POWER, _LAST_POWER + 1, step))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

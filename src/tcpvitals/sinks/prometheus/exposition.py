@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import ProcessCollector
 
+from tcpvitals.model.measurement import USUAL_HISTOGRAMS
 from tcpvitals.model.ratchet import Settled
 from tcpvitals.sinks.prometheus import kernel, names, own
-from tcpvitals.sinks.prometheus.edges import USUAL_SECONDS, Edges, edges_for
+from tcpvitals.sinks.prometheus.edges import Edges, edges_for, usual_seconds
 from tcpvitals.sinks.prometheus.flows import Flows
 from tcpvitals.sinks.prometheus.groups import Groups, all_totals, without_cause
 from tcpvitals.sinks.prometheus.negotiation import choose
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from tcpvitals.model.histogram import Counts
     from tcpvitals.model.key import Grouping
+    from tcpvitals.model.measurement import Sample
     from tcpvitals.model.vitals import VitalsSnapshot
     from tcpvitals.sinks.prometheus.table import Table
 
@@ -38,7 +40,8 @@ if TYPE_CHECKING:
 class Options:
     """What does not change while the exporter runs.
 
-    `kernel` and `attach` are what `tcpvitals_build_info` says.  `wall` turns boot time (ns) into
+    `kernel` and `attach` are what `tcpvitals_build_info` says.  There is a histogram of each of the
+    samples `histograms`, which are what the snapshots have.  `wall` turns boot time (ns) into
     time of day.  At most `flows_shown` flows have a series of their own.
     """
 
@@ -47,7 +50,8 @@ class Options:
     kernel: str
     attach: str
     wall: Callable[[int], dt.datetime]
-    edges: Edges = field(default_factory=lambda: edges_for(USUAL_SECONDS))
+    histograms: tuple[Sample, ...] = USUAL_HISTOGRAMS
+    edges: Edges = field(default_factory=lambda: edges_for(usual_seconds(len(USUAL_HISTOGRAMS))))
     flows_shown: int = 500
 
 
@@ -73,7 +77,7 @@ class Exposition:
         # What follows belongs to whoever has the lock.
         self._lock = threading.Lock()
         self._edges = options.edges
-        self._groups = Groups(options.grouping, options.edges)
+        self._groups = Groups(options.grouping, options.histograms, options.edges)
         self._flows = Flows(options.flows_shown)
         self._process = ProcessCollector(registry=None)
         self._page: Page | None = None

@@ -16,13 +16,17 @@ NO_CAUSE: Final = ("failed", "unattributed")
 
 _HISTOGRAMS: Final = {
     Sample.RTT: ("tcpvitals_rtt_seconds", "Round trips, one sample for each ACK that took one."),
+    Sample.NETWORK: (
+        "tcpvitals_network_rtt_seconds",
+        "Round trips whose ACK had to be sent at once: no delayed ACK and no application in them.",
+    ),
     Sample.SRTT: (
         "tcpvitals_srtt_seconds",
         "The kernel's smoothed round-trip time, at every received segment.",
     ),
     Sample.INFLATION: (
         "tcpvitals_rtt_inflation_seconds",
-        "How far round trips are above the connection's own minimum: time spent in queues.",
+        "How far network round trips are above the connection's own minimum: time spent in queues.",
     ),
 }
 

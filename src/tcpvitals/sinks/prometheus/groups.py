@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from tcpvitals.model.totals import CAUSES, FIELDS
-from tcpvitals.model.vitals import SAMPLES
 from tcpvitals.sinks.prometheus.group_families import (
     BY_CAUSE,
     BY_FIELD,
@@ -24,7 +23,7 @@ from tcpvitals.sinks.prometheus.series import Merged, Series, with_sums
 from tcpvitals.sinks.prometheus.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tcpvitals.model.histogram import Counts
     from tcpvitals.model.key import Grouping
@@ -66,9 +65,9 @@ def _folded(snapshot: VitalsSnapshot, sample: Sample, edges: Edges) -> Counts:
 class Groups:
     """Makes tables of snapshots; remembers what it has shown, so that nothing goes backwards."""
 
-    def __init__(self, grouping: Grouping, edges: Edges) -> None:
-        """Begin with nothing shown."""
-        self._grouping = grouping
+    def __init__(self, grouping: Grouping, samples: Sequence[Sample], edges: Edges) -> None:
+        """Begin with nothing shown; there will be a histogram of each of the samples."""
+        self._grouping, self._samples = grouping, samples
         self._totals = Series(len(FIELDS) + 1)
         self.fold(edges)
         self._sums = [same_label(grouping, OTHER), same_label(grouping, RETIRED)]
@@ -79,7 +78,9 @@ class Groups:
     def fold(self, edges: Edges) -> None:
         """Show histograms with these edges; what has been shown with others cannot be compared."""
         self._edges = edges
-        self._histograms = {one: (histogram(one, edges), Series(len(edges) + 1)) for one in SAMPLES}
+        self._histograms = {
+            one: (histogram(one, edges), Series(len(edges) + 1)) for one in self._samples
+        }
 
     def tables(self, snapshot: VitalsSnapshot, unknown: Counts) -> Iterator[Table]:
         """Return the tables of a snapshot, with what has `unknown` causes: uint64[G + 2]."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tcpvitals.model.measurement import Sample
 from tcpvitals.sinks.prometheus.labels import Labels
 from tcpvitals.sinks.prometheus.table import Family, Table, rows, single
 
@@ -27,7 +26,9 @@ LOST: Final = Family(
 GROUPS: Final = Family("tcpvitals_groups", "gauge", "Groups that have counters of their own.")
 GROUPS_LIMIT: Final = Family("tcpvitals_groups_limit", "gauge", "How many groups there may be.")
 OTHER_SAMPLES: Final = Family(
-    "tcpvitals_other_samples", "counter", "Samples of srtt of groups past the limit."
+    "tcpvitals_other_samples",
+    "counter",
+    "Samples, in all histograms that are exposed, of groups past the limit.",
 )
 RUNS: Final = Family("tcpvitals_bpf_runs", "counter", "Runs of each BPF program.")
 RUN_TIME: Final = Family(
@@ -69,7 +70,8 @@ def tables(snapshot: VitalsSnapshot, unix_time: Callable[[int], float]) -> Itera
     yield rows(LOST, {Labels.of([("stage", at)]): n for at, n in snapshot.losses.items()})
     yield single(GROUPS, len(snapshot.keys))
     yield single(GROUPS_LIMIT, snapshot.groups_limit)
-    yield single(OTHER_SAMPLES, snapshot.other.histograms[Sample.SRTT].count)
+    others = snapshot.other.histograms.values()
+    yield single(OTHER_SAMPLES, sum(one.count for one in others))
     yield from _programs(snapshot.programs)
 
 
