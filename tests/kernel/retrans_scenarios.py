@@ -28,7 +28,7 @@ PATIENCE_S = 120  # for what happens in its own time, under an emulated CPU
 
 # The installed program itself.
 _COMMAND = [str(Path(sys.executable).with_name("tcpvitals")), "retrans"]
-_OPTIONS = ["--by", "netns,role", "--verify", "--json"]
+_OPTIONS = ["--verify", "--json"]
 _LINK = "anon_inode:bpf_link"
 _STEADY_S = 1
 
@@ -114,10 +114,10 @@ class Verification:
 
 
 @contextlib.contextmanager
-def verification() -> Iterator[Verification]:
-    """Start it; if nobody ends it, it is killed."""
+def verification(by: str = "netns,role") -> Iterator[Verification]:
+    """Start it with groups by these fields; if nobody ends it, it is killed."""
     with subprocess.Popen(
-        ["setpriv", "--pdeathsig", "KILL", *_COMMAND, *_OPTIONS],
+        ["setpriv", "--pdeathsig", "KILL", *_COMMAND, "--by", by, *_OPTIONS],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
