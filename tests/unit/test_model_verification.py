@@ -311,12 +311,14 @@ def test_what_moved_while_the_baseline_was_read_is_all_that_is_allowed_for_it() 
 
 
 def test_what_found_no_slot_is_counted_by_each_counter_as_ours_are() -> None:
-    theirs = kernel(RetransSegs=10, TCPFastRetrans=4)
+    theirs = kernel(RetransSegs=10, TCPFastRetrans=4, TCPSlowStartRetrans=6)
     overflow = {"segments_retransmitted": 3, "fast": 2, "other": 1}
-    found = report({"segments_retransmitted": 7, "fast": 1}, theirs, overflow=overflow)
+    found = report(
+        {"segments_retransmitted": 7, "fast": 1, "slow-start": 6}, theirs, overflow=overflow
+    )
     assert explanation("RetransSegs", found) == "namespaces past the limit: at most 3"
     assert explanation("TCPFastRetrans", found) == "namespaces past the limit: at most 3"
-    found = report({"segments_retransmitted": 6, "fast": 0}, theirs, overflow=overflow)
+    found = report({"segments_retransmitted": 6, "slow-start": 6}, theirs, overflow=overflow)
     assert (found.comparisons[0].explanation, found.explained) == (None, False)
 
 

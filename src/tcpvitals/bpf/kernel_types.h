@@ -167,7 +167,6 @@ struct tcp_sock {
 	__u32 srtt_us;
 	__u32 snd_cwnd;
 	__u32 snd_wnd;
-	__u32 snd_una;
 	__u32 packets_out;
 	__u16 total_rto; /* 6.7, and 6.6's stable series */
 	__u32 data_segs_out;
