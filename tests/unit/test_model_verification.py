@@ -171,7 +171,6 @@ def test_a_connection_given_up_was_a_timeout_at_which_nothing_was_sent() -> None
 def test_a_timeout_of_which_no_event_told_is_counted_all_the_same() -> None:
     """Before 6.17 one with no route is returned from before anything is counted or traced."""
     found = report({"rto": 3, "timeouts": 8}, kernel(TCPTimeouts=8), shows_errors=False)
-
     assert compared("TCPTimeouts", found) == Comparison("TCPTimeouts", 8, 8, 0, None, "equal")
 
 
@@ -179,7 +178,6 @@ def test_a_syn_ack_sent_twice_and_never_answered_was_three_timeouts() -> None:
     """As measured: two SYN-ACKs were sent again, and the third expiry gave the handshake up."""
     ours = {"segments_retransmitted": 2, "synack": 2, "timeouts": 2, "handshakes_timed_out": 1}
     found = report(ours, kernel(RetransSegs=2, TCPSynRetrans=2, TCPTimeouts=3))
-
     assert explanation("TCPTimeouts", found) == (
         "handshakes given up (tcp_syn_ack_timeout): 1 of at most 1"
     )
@@ -206,13 +204,11 @@ def test_a_handshake_that_was_late_was_not_given_up() -> None:
 
 def test_a_syn_ack_that_answers_a_second_syn_is_no_timeout() -> None:
     found = report({"segments_retransmitted": 2, "synack": 2}, kernel(RetransSegs=2))
-
     assert compared("TCPTimeouts", found) == Comparison("TCPTimeouts", 0, 0, 0, None, "equal")
 
 
 def test_deferred_accepts_time_out_without_sending() -> None:
     found = report({}, kernel(TCPTimeouts=4, DeferAcceptDrop=1))
-
     assert explanation("TCPTimeouts", found) == (
         "timeouts of deferred accepts (tcp_syn_ack_timeout): 4 of at most 7"
     )
