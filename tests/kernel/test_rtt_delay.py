@@ -88,7 +88,7 @@ def _second_half(
 def test_every_sample_measures_the_same_wire(
     delayed: tuple[Link, int], port: int, open_rtt: Callable[..., LiveRtt]
 ) -> None:
-    """Inflation is what is above the minimum: next to nothing on a steady wire."""
+    """Of single bytes to and fro no sample is clean but the handshake's."""
     link, delay_ms = delayed
     client = Selection(rports=(port,))
     live = {sample: open_rtt(sample=sample, selection=client) for sample in Sample}
@@ -96,7 +96,10 @@ def test_every_sample_measures_the_same_wire(
     found = {sample: one.snapshot().total() for sample, one in live.items()}
     halves = {sample: one.quantiles((0.5,))[0] for sample, one in found.items()}
     added_us = 1.03 * _median_us(talk) + 500 - 1000 * delay_ms
-    assert 0 <= (halves.pop(Sample.INFLATION) or 0) <= added_us
+    assert (halves.pop(Sample.NETWORK), halves.pop(Sample.INFLATION)) == (None, None)
+    beside = found[Sample.NETWORK].context
+    assert beside.handshakes == 1
+    assert 970 * delay_ms <= (beside.mean_handshake_us or 0)
     halves.pop(Sample.SRTT)  # smoothed over more round trips than this; it has its own test
     for sample, median_us in halves.items():
         assert 970 * delay_ms <= (median_us or 0) <= 1000 * delay_ms + added_us, sample

@@ -79,7 +79,7 @@ def test_connections_are_counted_when_they_open_close_and_fail_and_while_they_li
         assert opened.sum("tcpvitals_connections_opened_total", **labels) == 7
         assert opened.sum("tcpvitals_connections_closed_total", **labels) == 0
         assert opened.sum("tcpvitals_sent_segments_total", **labels) == 7
-        assert opened.sum("tcpvitals_srtt_seconds_count", **labels) > 0
+        assert opened.sum("tcpvitals_network_rtt_seconds_count", **labels) > 0
         assert closed.sum("tcpvitals_connections", **labels) == 0
         assert closed.sum("tcpvitals_connections_closed_total", **labels) == 7
         assert closed.sum("tcpvitals_connections_failed_total", **labels) == 0
@@ -100,6 +100,6 @@ def test_it_becomes_another_user_and_goes_on_counting() -> None:
         [user] = {one["Uid"] for one in thread_status(started.process.pid)}
         assert user.split() == ["65534"] * 4
         page = started.scrape_after(2)
-        assert page.sum("tcpvitals_srtt_seconds_count", role="server") > 0
+        assert page.sum("tcpvitals_network_rtt_seconds_count", role="server") > 0
         assert started.get("/healthz") == (200, "ok\n")
         assert started.end() == (0, "")

@@ -296,7 +296,7 @@ def test_the_whole_host_has_one_series_of_each_and_no_label() -> None:
     sent = [one for one in page if one.name == "tcpvitals_sent_segments_total"]
     assert [one.labels for one in sent] == [{}]
     assert sent[0].value > 0
-    assert page.sum("tcpvitals_srtt_seconds_count") > 0
+    assert page.sum("tcpvitals_network_rtt_seconds_count") > 0
 
 
 def test_each_cgroup_has_a_series_that_names_it() -> None:

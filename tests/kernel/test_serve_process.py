@@ -83,7 +83,11 @@ def test_sighup_reads_the_file_again_and_says_what_takes_a_restart(tmp_path: Pat
         page = started.scrape_after(2)
         assert started.get("/healthz", foreign) == (200, "ok\n")
         status, stderr = started.end()
-    assert page.by("tcpvitals_srtt_seconds_bucket", "le").keys() == {"0.000991", "0.010239", "+Inf"}
+    assert page.by("tcpvitals_network_rtt_seconds_bucket", "le").keys() == {
+        "0.000991",
+        "0.010239",
+        "+Inf",
+    }
     assert (status, stderr.splitlines()) == (
         0,
         [

@@ -62,11 +62,21 @@ static __always_inline void inherit_owner(struct sock *sk, struct socket_state *
 		set_owner(state, &listening->owner);
 }
 
-/* A handshake that we answered ends: a server, unless both ends had called (RFC 9293, 3.5). */
+/* Whether a socket in SYN_RECV has connected, as both ends may at once (RFC 9293, 3.5).  Where the
+ * kernel skipped the connect's program, this tells: its counters are accounted, and hold no
+ * SYN-ACKs of a request. */
+static __always_inline bool has_connected(const struct socket_state *state)
+{
+	return state->role == ROLE_CLIENT || (state->accounted_known && !state->handshake);
+}
+
+/* A handshake that a listener answered ends: a server. */
 static __always_inline void on_accept(struct sock *sk, struct socket_state *state)
 {
-	if (state->role == ROLE_CLIENT)
+	if (has_connected(state)) {
+		state->role = ROLE_CLIENT;
 		return;
+	}
 	state->role = ROLE_SERVER;
 	inherit_owner(sk, state);
 	__sync_fetch_and_add(&accepted, 1);
