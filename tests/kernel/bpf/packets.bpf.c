@@ -33,8 +33,13 @@ struct net_device {
 	possible_net_t nd_net;
 };
 
+struct tcp_skb_cb {
+	__u32 ack_seq;
+};
+
 struct sk_buff {
 	struct net_device *dev;
+	char cb[48];
 	unsigned int len;
 	unsigned char *data;
 	unsigned char *head;
@@ -86,8 +91,9 @@ struct tcp {
 	__u8 rest[6];
 };
 
-/* `before_ip` bytes are in front of the IP header in what `len` counts; it may be less than 0. */
-static __always_inline int note(struct sk_buff *skb, int before_ip, __u32 inode, __u8 sent)
+/* `before_ip` bytes are in front of the IP header in what `len` counts; it may be less than 0.
+ * `ack` is what a received packet acknowledges, null for a sent one. */
+static __always_inline int note(struct sk_buff *skb, int before_ip, __u32 inode, const __u32 *ack)
 {
 	unsigned char *at = skb->data + before_ip;
 	struct packet *packet;
@@ -108,12 +114,12 @@ static __always_inline int note(struct sk_buff *skb, int before_ip, __u32 inode,
 	packet->time_ns = bpf_ktime_get_ns();
 	packet->netns_inode = inode;
 	packet->seq = bpf_ntohl(tcp.seq);
-	packet->ack = bpf_ntohl(tcp.ack);
+	packet->ack = ack ? *ack : bpf_ntohl(tcp.ack);
 	packet->payload_bytes = skb->len - before_ip - ip_bytes - (tcp.words >> 4) * 4;
 	packet->from_port = bpf_ntohs(tcp.from_port);
 	packet->to_port = bpf_ntohs(tcp.to_port);
 	packet->flags = tcp.flags;
-	packet->sent = sent;
+	packet->sent = !ack;
 	packet->padding = 0;
 	bpf_ringbuf_submit(packet, 0);
 	return 0;
@@ -123,15 +129,18 @@ static __always_inline int note(struct sk_buff *skb, int before_ip, __u32 inode,
 SEC("tp_btf/net_dev_queue")
 int BPF_PROG(packet_sent, struct sk_buff *skb)
 {
-	return note(skb, ETHERNET_BYTES, skb->dev->nd_net.net->ns.inum, 1);
+	return note(skb, ETHERNET_BYTES, skb->dev->nd_net.net->ns.inum, NULL);
 }
 
 /* tcp_rcv_established, after ACKs that waited for the socket became one: the data begin at the TCP
- * header. */
+ * header.  Of the merged ACKs the header is the first one's, but the control block has what they
+ * acknowledge together (tcp_add_backlog). */
 SEC("tp_btf/tcp_probe")
 int BPF_PROG(packet_received, struct sock *sk, struct sk_buff *skb)
 {
 	int before_ip = (long)skb->head + skb->network_header - (long)skb->data;
 
-	return note(skb, before_ip, sk->__sk_common.skc_net.net->ns.inum, 0);
+	__u32 ack = ((struct tcp_skb_cb *)skb->cb)->ack_seq;
+
+	return note(skb, before_ip, sk->__sk_common.skc_net.net->ns.inum, &ack);
 }
