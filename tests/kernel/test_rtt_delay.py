@@ -98,6 +98,7 @@ def test_every_sample_measures_the_same_wire(
     added_us = 1.03 * _median_us(talk) + 500 - 1000 * delay_ms
     assert (halves.pop(Sample.NETWORK), halves.pop(Sample.INFLATION)) == (None, None)
     beside = found[Sample.NETWORK].context
+    assert beside
     assert beside.handshakes == 1
     assert 970 * delay_ms <= (beside.mean_handshake_us or 0)
     halves.pop(Sample.SRTT)  # smoothed over more round trips than this; it has its own test
