@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tcpvitals.sinks.prometheus.edges import Edges
 
 NO_CAUSE: Final = ("failed", "unattributed")
-"""Beside the causes: what did not leave this host, and what no event told of."""
+"""Beside the causes: what did not leave this host, and what no event reported."""
 
 _HISTOGRAMS: Final = {
     Sample.RTT: ("tcpvitals_rtt_seconds", "Round trips, one sample for each ACK that took one."),
