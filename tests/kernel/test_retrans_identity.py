@@ -90,8 +90,8 @@ def is_accounted_for(counter: str, compared: dict[str, dict[str, Any]], outcome:
     On a host that we do not choose, programs may not run in what interrupts certain tasks.  Sockets
     tell how much was retransmitted all the same, and what has no cause is unattributed.  Only
     SYN-ACKs of requests that never become a connection are reported by nothing else: they are
-    missing in TCPSynRetrans as well.  The last step of a socket is lost if neither its retransmission
-    nor its end was seen; until that is shown as a loss, FEW or MAY_MISS of all may be.
+    missing in TCPSynRetrans as well.  The last step of a socket is lost if neither its
+    retransmission nor its end was seen; until that is a loss, FEW or MAY_MISS of all may be.
     """
     missing = {name: -compared[name]["difference"] for name in (COUNTED, "TCPSynRetrans")}
     if counter == COUNTED:
