@@ -6,12 +6,13 @@ Here the program is detached instead, which to all that is counted is the same.
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 from conftest import IN_VM
-from retrans_scenarios import wait_until_quiet
+from retrans_scenarios import PATIENCE_S, wait_until_quiet
 from sockets_lab import open_actor, round_trip
 
 from tcpvitals.netlab.impairment import CLEAN, Impairment
@@ -41,13 +42,20 @@ def _attach(live: LiveSockets, name: str) -> None:
 
 def _count_since_boot(live: LiveSockets) -> None:
     """What may be older than we are is not counted; here nothing is."""
-    live._loaded._global("counting_since_s")[0] = 1  # noqa: SLF001 - likewise
+    live._loaded.variables.number("counting_since_s")[0] = 1  # noqa: SLF001 - likewise
 
 
 def _of(live: LiveSockets, inode: int) -> Totals:
     assert live.namespaces
     each = live.namespaces.totals().each
     return next(one for found, one in each.items() if found.inode == inode)
+
+
+def _look_until(condition: Callable[[], bool], live: LiveSockets) -> None:
+    """The kernel takes its time to free a socket."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition() and time.monotonic() < deadline:
+        live.totals()
 
 
 @pytest.mark.parametrize("missed", ["all", "the first"])
@@ -114,3 +122,35 @@ def test_a_cause_that_was_missed_is_lost_and_no_retransmission(
     assert snapshot.losses["unattributed"] == expected
     if live.shows_errors:  # older kernels may forget them before anything looks at the socket
         assert ours["timeouts"] == after["TcpExtTCPTimeouts"] - before["TcpExtTCPTimeouts"]
+
+
+@pytest.mark.parametrize("missed", ["close and end", "close"])
+def test_connections_whose_end_was_missed_are_lost_each_once(
+    open_sockets: Callable[..., LiveSockets], missed: str
+) -> None:
+    """8 connections are reset by the client; their ends are seen at the server alone, or late."""
+    both = 2 * COUNT
+    unseen = ["state_changed_by_call", "state_changed_by_packet"]
+    if missed == "close and end":
+        unseen.append("socket_gone")
+    with (
+        open_link(CLEAN) as link,
+        open_actor(link.client) as client,
+        open_actor(link.server) as server,
+    ):
+        port = server.do("listen", host=SERVER_IPV4)
+        live = open_sockets("netns,role", totals=True, namespaces=True)
+        client.do("connect", host=SERVER_IPV4, port=port, count=COUNT)
+        server.do("accept", count=COUNT)
+        round_trip(client.do, server.do)
+        before = live.totals().losses["socket_ends"]
+        _detach(live, *unseen)
+        client.do("drop", reset=True)
+        server.do("drop")
+        wait_until_quiet(link)
+        _look_until(lambda: sum(dataclasses.astuple(live.missed())[1:]) == both, live)
+        lost, missing = live.totals().losses["socket_ends"], live.missed()
+    assert before == 0
+    assert (lost, missing.ends, missing.closes) == (
+        (both, both, 0) if missed == "close and end" else (0, 0, both)
+    )

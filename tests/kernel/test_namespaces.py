@@ -9,6 +9,7 @@ from conftest import IN_VM
 from namespaces_lab import churn, held
 from retrans_scenarios import verification
 
+from tcpvitals.model.expectations import Missed
 from tcpvitals.sources.comparing import Comparer
 
 if TYPE_CHECKING:
@@ -109,12 +110,12 @@ def test_the_next_namespace_with_an_inode_number_is_compared_alone_and_equal(
     number = 0
     for losses in (3, 1, 2):
         with held(losses, number) as (number, kernel):
-            found = comparer.compare(lambda: 0)
+            found = comparer.compare(Missed)
             [report] = [one for one in found.reports if one.inode == number]
             [one] = [one for one in report.comparisons if one.counter == "RetransSegs"]
             assert (one.kernel, kernel >= losses) == (kernel, True)
             check_sum(one.ours, kernel)
-    assert comparer.compare(lambda: 0).gone.namespaces >= 3
+    assert comparer.compare(Missed).gone.namespaces >= 3
 
 
 def test_verify_prints_one_line_for_all_namespaces_that_are_gone() -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tcpvitals.model.expectations import Missed
 from tcpvitals.model.verification import (
     Comparison,
     NamespaceReport,
@@ -56,7 +57,9 @@ def report(  # noqa: PLR0913 - what is not given is nothing
         now_low=now_high if now_low is None else now_low,
         now_high=now_high,
     )
-    [found] = verify([seen], shows_errors=shows_errors, skipped=skipped, overflow=overflow or {})
+    [found] = verify(
+        [seen], shows_errors=shows_errors, missed=Missed(skipped), overflow=overflow or {}
+    )
     return found
 
 

@@ -174,6 +174,7 @@ static __noinline int end_handshake(struct sock *sk, struct socket_state *state)
 		timeouts = tp->total_rto;
 	state->handshake = 1;
 	state->accounted_known = 1;
+	begin_life(state);
 	leave_out_synacks(state, tp->total_retrans, read_timeouts(sk, true));
 	if (!tp->total_retrans && !timeouts)
 		return 0;

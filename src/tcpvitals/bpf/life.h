@@ -45,6 +45,8 @@ static __always_inline void on_request_answered(struct socket_state *state)
 	state->role = ROLE_SERVER;
 	state->accounted_known = 1;
 	state->handshake = 1;
+	state->followed = 0;
+	begin_life(state);
 }
 
 /* Where no state could be copied (before 5.11, or a listener that nobody knew), the port's will do.
@@ -145,6 +147,7 @@ static __always_inline void on_close(struct sock *sk, struct socket_state *state
 	settle(sk, state);
 	if ((settings.count_totals || settings.count_namespaces) && is_given_up(sk))
 		count_given_up(sk, state);
+	end_life(state);
 }
 
 static __noinline int emit_state(struct sock *sk, const struct socket_state *state, __u64 took_ns,
@@ -244,8 +247,12 @@ static __always_inline int on_end(struct sock *sk)
 {
 	struct socket_state *state = find_socket(sk);
 
-	if (state && !state->closed)
+	if (state && !state->closed) {
 		settle(sk, state);
+		if (state->followed)
+			__sync_fetch_and_add(&lives.late, 1);
+		end_life(state);
+	}
 	if (!settings.socket_storage)
 		forget_socket(sk);
 	return 0;

@@ -159,9 +159,20 @@ struct socket_state {
 	__u32 owner_pass;    /* the pass over all open files that last saw the owner */
 	struct owner owner;
 	__u8 handshake; /* its total_retrans may begin with SYN-ACKs, counted one by one */
-	__u8 settling;  /* the settling that last counted it as open */
-	__u8 padding[2];
+	__u8 settling;  /* the settling that last met it */
+	__u8 followed;  /* begun in `lives`, and not yet ended */
+	__u8 padding;
 	__u64 timeouts; /* what the kernel said of its timeouts when they were last counted */
+};
+
+/* Connections whose counters are followed to their end: begun, less ended, less those that are met
+ * when all are settled, are those whose end no program of ours saw. */
+struct lives {
+	__u64 begun;
+	__u64 ended;
+	__u64 late;      /* of the ended ones: only the socket's end was seen, and not its close */
+	__u64 met;       /* in this settling */
+	__u64 met_other; /* sockets in this settling that are not followed: listeners, closed ones */
 };
 
 /* The totals of one group or of one network namespace; they only grow. */

@@ -12,10 +12,7 @@ static __always_inline bool may_settle(const struct socket_state *state)
 	return state->accounted_known && !state->closed;
 }
 
-/* User space moves it on, from 1 to 255 and round again, before it has sockets settled. */
-__u32 settling = 0;
-
-/* What the kernel counts as CurrEstab; a socket that is met again in the same settling is one. */
+/* What the kernel counts as CurrEstab. */
 static __always_inline void note_live(struct sock *sk, struct socket_state *state, __u8 tcp_state,
                                       bool direct)
 {
@@ -24,9 +21,6 @@ static __always_inline void note_live(struct sock *sk, struct socket_state *stat
 
 	if (!settings.count_live || (tcp_state != TCP_ESTABLISHED && tcp_state != TCP_CLOSE_WAIT))
 		return;
-	if (state->settling == (__u8)settling)
-		return;
-	state->settling = settling;
 	slot = totals_slot(sk, state, direct);
 	count = bpf_map_lookup_elem(&live, &slot);
 	if (count && slot != SLOT_UNRESOLVED)
@@ -35,13 +29,15 @@ static __always_inline void note_live(struct sock *sk, struct socket_state *stat
 
 static __always_inline void settle_live(struct sock *sk, struct socket_state *state)
 {
+	bool first = is_met_first(state);
+
 	mark_namespace(&sk->__sk_common, true);
 	if (!may_settle(state))
 		return;
 	settle(sk, state);
 	if (state->closed) /* it closed while we were at it: ours may have been the older reading */
 		settle(sk, state);
-	else
+	else if (first)
 		note_live(sk, state, sk->__sk_common.skc_state, true);
 }
 
@@ -129,20 +125,23 @@ int settle_sockets_by_pointer(struct bpf_iter__bpf_map_elem *ctx)
 	struct sock *sk;
 	__u8 tcp_state;
 	__s32 again;
+	bool first;
 
 	if (!pointer || !state)
 		return 0;
 	sk = (struct sock *)*pointer;
 	mark_namespace(&sk->__sk_common, false);
-	if (!may_settle(state))
-		return 0;
 	tcp_state = BPF_CORE_READ(sk, __sk_common.skc_state);
-	if (tcp_state == TCP_CLOSE || !is_connected(state, tcp_state))
+	if (tcp_state == TCP_CLOSE)
+		return 0;
+	first = is_met_first(state);
+	if (!may_settle(state) || !is_connected(state, tcp_state))
 		return 0;
 	again = settle_step(sk, state, false, false);
 	if (settings.flow_ports && again)
 		count_flow_indirectly(sk, state, again);
-	note_live(sk, state, tcp_state, false);
+	if (first)
+		note_live(sk, state, tcp_state, false);
 	return 0;
 }
 

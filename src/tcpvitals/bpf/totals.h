@@ -12,6 +12,7 @@
 
 #include "counters.h"
 #include "flows.h"
+#include "lives.h"
 #include "namespaces.h"
 #include "places.h"
 #include "tcp_reading.h"
@@ -59,6 +60,7 @@ static __always_inline void begin_totals(struct sock *sk, struct socket_state *s
 	state->timeouts = read_timeouts(sk, direct);
 	state->event_retrans = now.total_retrans;
 	state->accounted_known = 1;
+	begin_life(state);
 }
 
 /* What total_retrans began with, `retrans`, is no retransmission of the socket's own.  As a rule

@@ -44,7 +44,7 @@ class Verifier:
         """Compare, if that was asked for, and show it."""
         if not self._comparer:
             return
-        found = self._comparer.compare(lambda: live.losses()["recursion"])
+        found = self._comparer.compare(live.missed)
         self._unexplained |= not found.explained
         names = self._naming.names({report.inode for report in found.reports})
         with output_errors():

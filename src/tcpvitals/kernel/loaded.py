@@ -7,7 +7,6 @@ that however this process ends, the kernel half ends with it.
 from __future__ import annotations
 
 import errno
-import mmap
 import struct
 import tempfile
 import time
@@ -25,7 +24,9 @@ from tcpvitals.kernel.namespace_table import NamespaceTable
 from tcpvitals.kernel.plan import NO_GROUPS
 from tcpvitals.kernel.rtt_counters import RttCounters, Shape
 from tcpvitals.kernel.settings import Telling, encode
+from tcpvitals.kernel.settling import Settler
 from tcpvitals.kernel.totals_counters import TotalsCounters
+from tcpvitals.kernel.variables import Variables
 from tcpvitals.kernel.verifier_log import first_meaningful_line
 from tcpvitals.kernel.vitals_counters import FlowCounters, VitalsCounters
 from tcpvitals.kernel.wanted import (
@@ -34,10 +35,9 @@ from tcpvitals.kernel.wanted import (
     SAMPLERS,
     SETTLE,
     SETTLE_BY_POINTER,
-    SETTLE_HELD,
-    STORAGES,
     wanted_programs,
 )
+from tcpvitals.model.expectations import Missed
 from tcpvitals.model.key import FlowPorts
 from tcpvitals.model.vitals import ENDS, ProgramRuns
 
@@ -67,8 +67,6 @@ _ITERATORS: Final = (
     "visit_socket_storages",
 )
 _ELEMENTS: Final = {SETTLE: "sockets", SETTLE_BY_POINTER: "sockets_by_pointer"}
-_SETTLINGS: Final = 255
-_MAP_ID_BYTES: Final = 4
 _HOOKS: Final = (
     "socket_gone",
     "state_changed_by_call",
@@ -113,6 +111,8 @@ class Loaded:
             self._choose_programs()
             self._set_up_maps()
             self._load()
+            self.variables = Variables(self.layouts, self.map(".bss").fd)
+            self._settler = Settler(plan, self.variables, self._run)
             self._undo = undo.pop_all()
 
     def __enter__(self) -> Self:
@@ -197,12 +197,18 @@ class Loaded:
         """What was not counted, by reason: `recursion`, and the fields of struct losses.
 
         Recursion: the kernel skipped a program because it would have interrupted itself.
+        Socket ends: those that no program saw.
         """
         record = self.layouts.struct("losses")
         values = np.frombuffer(self.map("losses").lookup_per_cpu(bytes(4)), record)
-        return {"recursion": self._recursion()} | {
-            name: int(values[name].sum()) for name in record.names or ()
-        }
+        fields = {name: int(values[name].sum()) for name in record.names or ()}
+        ends = self._settler.ends_unseen
+        return {"recursion": self._recursion(), **fields, "socket_ends": ends}
+
+    def missed(self) -> Missed:
+        """What was not seen, as far as it may make our totals differ from the kernel's."""
+        settler = self._settler
+        return Missed(self._recursion(), settler.ends_unseen, settler.closes_unseen)
 
     def _recursion(self) -> int:
         """Of the programs that count, or follow what is counted.
@@ -223,29 +229,25 @@ class Loaded:
 
     def settle(self) -> None:
         """Bring the totals of live sockets up to date, in every network namespace."""
-        settling = self._global("settling")
-        settling[0] = settling[0] % _SETTLINGS + 1
-        for name in self._settlers():
-            self._run(name)
+        self._settler.settle()
 
-    def _settlers(self) -> tuple[str, ...]:
-        if not self._plan.socket_storage:
-            return (SETTLE_BY_POINTER,)
-        if self._plan.storage_iterator and len(self._run(STORAGES)) <= _MAP_ID_BYTES:
-            return (SETTLE,)
-        return SETTLE_HELD
+    @property
+    def is_unsure(self) -> bool:
+        """Whether another settling may find more sockets whose end was not seen."""
+        return self._settler.is_unsure
 
     def settle_and_mark(self) -> None:
         """The same, and mark each network namespace that a socket holds."""
-        self._global("mark_namespaces")[0] = 1
+        mark = self.variables.number("mark_namespaces")
+        mark[0] = 1
         try:
             self.settle()
         finally:
-            self._global("mark_namespaces")[0] = 0
+            mark[0] = 0
 
     def visit_open_files(self) -> None:
         """Note who listens, and whose each socket is."""
-        self._global("pass")[0] += 1
+        self.variables.number("pass")[0] += 1
         self._run(OPEN_FILES)
 
     def visit_namespaces(self) -> npt.NDArray[np.void]:
@@ -263,13 +265,7 @@ class Loaded:
 
     def accepted(self) -> int:
         """How many sockets were accepted so far, modulo 2**32: their owner is only inherited."""
-        return int(self._global("accepted")[0])
-
-    def _global(self, name: str) -> npt.NDArray[np.uint32]:
-        """A global variable of the programs, as it changes."""
-        at = self.layouts.variable_offset(".bss", name)
-        memory = mmap.mmap(self.map(".bss").fd, _PAGE)
-        return np.frombuffer(memory, np.uint32, 1, at)
+        return int(self.variables.number("accepted")[0])
 
     def _run(self, name: str) -> bytes:
         try:
@@ -350,7 +346,8 @@ class Loaded:
         for name in self._hooks():
             self._attach(name)
         # Rounded up: what began in this second may be older than we are.
-        self._global("counting_since_s")[0] = int(time.clock_gettime(time.CLOCK_BOOTTIME)) + 1
+        now_s = int(time.clock_gettime(time.CLOCK_BOOTTIME))
+        self.variables.number("counting_since_s")[0] = now_s + 1
 
     def _attach(self, name: str) -> None:
         program = self._object.programs[name]

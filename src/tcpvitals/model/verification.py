@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from tcpvitals.model.expectations import EXPECTATIONS, Allowance, View
+from tcpvitals.model.expectations import EXPECTATIONS, Allowance, Missed, View
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -117,7 +117,7 @@ def verify(
     observations: Iterable[Observation],
     *,
     shows_errors: bool,
-    skipped: int,
+    missed: Missed,
     overflow: Mapping[str, int],
 ) -> list[NamespaceReport]:
     """Compare every counter that this kernel has, in each namespace.
@@ -125,10 +125,10 @@ def verify(
     Args:
         observations: one of each namespace.
         shows_errors: the tracepoint tcp_retransmit_skb tells failures too (6.17).
-        skipped: how many runs of our programs the kernel skipped, in whichever namespace.
+        missed: what our programs did not see.
         overflow: our totals of namespaces for which there was no slot; empty if there were none.
     """
-    return [_report(View(one, shows_errors, skipped), overflow) for one in observations]
+    return [_report(View(one, shows_errors, missed), overflow) for one in observations]
 
 
 def _report(view: View, overflow: Mapping[str, int]) -> NamespaceReport:
@@ -183,7 +183,7 @@ def _moved(
 
 def _general(view: View) -> tuple[Allowance, ...]:
     """What may make any counter differ, either way."""
-    return (Allowance(view.skipped, "runs that the kernel skipped: at most {most}"),)
+    return (Allowance(view.missed.skipped, "runs that the kernel skipped: at most {most}"),)
 
 
 def _explain(difference: int, allowances: Iterable[Allowance]) -> str | None:

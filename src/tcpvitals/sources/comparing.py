@@ -11,6 +11,7 @@ from tcpvitals.model.verification import Gone, Observation, Verification, verify
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from tcpvitals.model.expectations import Missed
     from tcpvitals.model.namespaces import NamespaceTotals, Netns
 
     Kernel: TypeAlias = Mapping[Netns, Mapping[str, int]]
@@ -84,18 +85,18 @@ class Comparer:
         hidden = dict.fromkeys(look.ours.each)
         self._baselines = {**hidden, **{one: _baseline(one, look) for one in look.high}}
 
-    def compare(self, skipped: Callable[[], int]) -> Verification:
+    def compare(self, missed: Callable[[], Missed]) -> Verification:
         """Compare; `kernel` is then the newest reading.
 
         Args:
-            skipped: reads how many runs of our programs the kernel skipped.
+            missed: reads what our programs did not see.
         """
         look = self._look(self._tries)
         self._forget_the_dead(look.high)
         reports = verify(
             [self._observation(one, look) for one in look.high if one.cookie],
             shows_errors=self._shows_errors,
-            skipped=skipped(),
+            missed=missed(),
             overflow=_overflow(look.ours.other),
         )
         unknown = tuple(one.inode for one in look.high if not one.cookie)

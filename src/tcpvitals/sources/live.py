@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tcpvitals.kernel.plan import Plan
     from tcpvitals.kernel.settings import Request
     from tcpvitals.model.event import Event
+    from tcpvitals.model.expectations import Missed
     from tcpvitals.model.rtt import RttSnapshot
     from tcpvitals.model.totals import TotalsSnapshot
 
@@ -72,6 +73,10 @@ class LiveRtt:
     def __exit__(self, *exception: object) -> None:
         """Detach."""
         self._undo.close()
+
+    def missed(self) -> Missed:
+        """What was not seen so far, as far as it may make totals differ from the kernel's."""
+        return self._loaded.missed()
 
     def find_owners(self) -> None:
         """Look for whose each new socket is, when that is due and of any use."""
@@ -138,6 +143,10 @@ class LiveSockets:
         """What was not counted or told so far, by reason."""
         return self._loaded.losses()
 
+    def missed(self) -> Missed:
+        """What was not seen so far, as far as it may make totals differ from the kernel's."""
+        return self._loaded.missed()
+
     def find_owners(self) -> None:
         """Look for whose each new socket is, when that is due."""
         self._owners.look()
@@ -152,14 +161,15 @@ class LiveSockets:
         """All totals at this moment, live sockets included.
 
         A segment is counted just before its cause is known: what is without one must be so at a
-        second look, too, before it is a loss.
+        second look, too, before it is a loss.  So must a socket whose end was not seen.
         """
         self._loaded.settle()
         snapshot = _snapshot(self._loaded, self._table)
-        if self._without_cause(snapshot) > self._unattributed.value:
+        unsure = self._without_cause(snapshot) > self._unattributed.value
+        if unsure or self._loaded.is_unsure:
             self._loaded.settle()
             self._without_cause(_snapshot(self._loaded, self._table))
-        losses = {**snapshot.losses, "unattributed": self._unattributed.value}
+        losses = {**self._loaded.losses(), "unattributed": self._unattributed.value}
         return replace(snapshot, losses=losses)
 
     def _without_cause(self, snapshot: TotalsSnapshot) -> int:

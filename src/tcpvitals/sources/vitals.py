@@ -101,7 +101,7 @@ class LiveVitals:
         began_s = time.monotonic()
         if self._owners:
             self._owners.look()
-        verification = self._comparer.compare(self._skipped)
+        verification = self._comparer.compare(self._loaded.missed)
         now_ns = boot_time_ns()
         reading = self._table.read(now_ns)
         flows = self._read_flows(now_ns)
@@ -141,6 +141,3 @@ class LiveVitals:
         totals = self._namespaces.totals()
         self._both.hold()
         return totals
-
-    def _skipped(self) -> int:
-        return self._loaded.losses()["recursion"]

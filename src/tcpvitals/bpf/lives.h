@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
+/* How many connections begin and end, as far as we see it.
+ *
+ * What a connection did last is added at its close, or else at the end of its socket.  Where neither
+ * is seen it is in no total; that it happened is known from the sum: user space compares what began
+ * and ended with what is still there.  It reads `begun` before, and `ended` after it has looked, so
+ * that nothing under way is taken for lost: here the flag of a life that begins is set before it is
+ * counted, and that of one that ends is cleared after. */
+#ifndef TCPVITALS_LIVES_H
+#define TCPVITALS_LIVES_H
+
+#include "records.h"
+
+struct lives lives = {};
+
+/* User space moves it on, from 1 to 255 and round again, before it has sockets settled. */
+__u32 settling = 0;
+
+static __always_inline void begin_life(struct socket_state *state)
+{
+	if (state->followed)
+		return;
+	state->followed = 1;
+	state->settling = 0;
+	__sync_fetch_and_add(&lives.begun, 1);
+}
+
+static __always_inline void end_life(struct socket_state *state)
+{
+	if (!state->followed)
+		return;
+	__sync_fetch_and_add(&lives.ended, 1);
+	state->followed = 0;
+}
+
+/* Whether no iterator has met this socket in this settling; then it is counted. */
+static __always_inline bool is_met_first(struct socket_state *state)
+{
+	if (state->settling == (__u8)settling)
+		return false;
+	state->settling = settling;
+	if (state->followed)
+		__sync_fetch_and_add(&lives.met, 1);
+	else
+		__sync_fetch_and_add(&lives.met_other, 1);
+	return true;
+}
+
+#endif
