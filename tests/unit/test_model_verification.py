@@ -57,10 +57,8 @@ def report(  # noqa: PLR0913 - what is not given is nothing
         now_low=now_high if now_low is None else now_low,
         now_high=now_high,
     )
-    [found] = verify(
-        [seen], shows_errors=shows_errors, missed=Missed(skipped), overflow=overflow or {}
-    )
-    return found
+    missed = Missed(skipped)
+    return verify([seen], shows_errors=shows_errors, missed=missed, overflow=overflow or {})[0]
 
 
 def compared(counter: str, found: NamespaceReport) -> Comparison:
