@@ -25,6 +25,7 @@ from tcpvitals.kernel import cgroups, netns, probe
 from tcpvitals.kernel.netns_counters import COUNTERS
 from tcpvitals.kernel.plan import make_plan
 from tcpvitals.kernel.settings import Request, Telling
+from tcpvitals.model.expectations import Missed
 from tcpvitals.model.key import Grouping, GroupKey
 from tcpvitals.model.namespaces import NamespaceTotals, Netns
 from tcpvitals.model.selection import Selection
@@ -212,6 +213,10 @@ class MadeUpSockets:
     def losses(self) -> Mapping[str, int]:
         """How many events were lost up to this step."""
         return {"recursion": 0, "events": self.lost}
+
+    def missed(self) -> Missed:
+        """Nothing that counts was missed."""
+        return Missed()
 
     def keep_up(self) -> None:
         """Note that owners are looked for."""

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: (MIT OR GPL-2.0-only) */
 /* How many connections begin and end, as far as we see it.
  *
- * What a connection did last is added at its close, or else at the end of its socket.  Where neither
- * is seen it is in no total; that it happened is known from the sum: user space compares what began
- * and ended with what is still there.  It reads `begun` before, and `ended` after it has looked, so
- * that nothing under way is taken for lost: here the flag of a life that begins is set before it is
- * counted, and that of one that ends is cleared after. */
+ * What a connection did last is added at its close, or else at the end of its socket.  Where
+ * neither is seen it is in no total; that it happened is known from the sum: user space compares
+ * what began and ended with what is still there.  It reads `begun` before, and `ended` after it has
+ * looked, so that nothing under way is taken for lost: here the flag of a life that begins is set
+ * before it is counted, and that of one that ends is cleared after. */
 #ifndef TCPVITALS_LIVES_H
 #define TCPVITALS_LIVES_H
 

@@ -172,7 +172,8 @@ struct lives {
 	__u64 ended;
 	__u64 late;      /* of the ended ones: only the socket's end was seen, and not its close */
 	__u64 met;       /* in this settling */
-	__u64 met_other; /* sockets in this settling that are not followed: listeners, closed ones */
+	__u64 met_other; /* sockets in this settling that are not followed: listeners, closed ones
+	                  */
 };
 
 /* The totals of one group or of one network namespace; they only grow. */
