@@ -24,6 +24,8 @@ class Where(Enum):
     MIDDLE = ("6.12",)
     NEWEST = (KERNELS[-1],)
     ENDS = (KERNELS[0], KERNELS[-1])
+    THREE = (KERNELS[0], "6.12", KERNELS[-1])
+    BUT_6_18 = ("5.10", "6.1", "6.12", "7.3")
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,77 @@ RULES = (
         "test_rtt_delay.py",
         "a division in our program, whose code all kernels run alike",
         ("test_milliseconds_are_microseconds_divided_and_rounded_down_as_the_first_tool_did",),
+    ),
+    Rule(
+        Where.MIDDLE,
+        "test_events_flood.py",
+        "how fast Python reads the ring; which events are skipped is tested on every kernel",
+        (
+            "test_events_seen_and_events_lost_are_all_there_were",
+            "test_a_stopped_reader_tells_how_much_it_missed",
+            "test_a_burst_that_fits_the_buffer_is_told_whole",
+            "test_ctrl_c_in_the_middle_of_a_burst_ends_it_soon",
+        ),
+    ),
+    Rule(Where.MIDDLE, "test_rtt_bounds.py", "slots are handed out by our program and by Python"),
+    Rule(Where.MIDDLE, "test_verify_baseline.py", "when Python reads what the kernel counted"),
+    Rule(Where.MIDDLE, "test_flows_beside_groups.py", "in which order Python reads"),
+    Rule(Where.ENDS, "test_owners.py", "owners are found by event and by iterator task_file"),
+    Rule(
+        Where.ENDS, "test_states.py", "one event, the same since 4.16; totals are on every kernel"
+    ),
+    Rule(
+        Where.ENDS, "test_network_rtt.py", "fields of struct sk_buff and tcp_sock, moved by CO-RE"
+    ),
+    Rule(
+        Where.ENDS,
+        "test_namespaces.py",
+        "slots are freed by Python; the identity of a namespace is tested on every kernel",
+        (
+            "test_namespaces_that_are_gone_leave_their_slots_and_their_totals_stay",
+            "test_verify_prints_one_line_for_all_namespaces_that_are_gone",
+        ),
+    ),
+    Rule(
+        Where.ENDS,
+        "test_retrans_identity.py",
+        "150 connections that lose four of ten have the same causes on every kernel",
+        ("test_600_short_connections_at_10_percent_loss",),
+    ),
+    Rule(
+        Where.ENDS,
+        "test_totals_sums.py",
+        "with loss it is on every kernel",
+        ("test_each_group_has_the_sums_of_its_live_and_its_closed_sockets[without loss]",),
+    ),
+    Rule(
+        Where.NEWEST,
+        "test_rtt_delay.py",
+        "every kernel has 50 ms; what lies below and above differs by the wire alone",
+        (
+            "test_every_sample_measures_the_same_wire[10]",
+            "test_every_sample_measures_the_same_wire[200]",
+        ),
+    ),
+    Rule(
+        Where.THREE,
+        "test_missed_runs.py",
+        "sockets are met by pointer (before 5.11), in their storage, or where files are (7.0)",
+    ),
+    Rule(
+        Where.THREE,
+        "test_timeouts.py",
+        "timeouts are read in icsk_retransmits or in total_rto (6.7)",
+        (
+            "test_timeouts_without_a_route_are_the_kernels_own",
+            "test_what_the_limit_of_orphans_kills_was_a_timeout",
+        ),
+    ),
+    Rule(
+        Where.BUT_6_18,
+        "test_timeouts.py",
+        "timers of fast opens and what counts them are the same from 6.7 to 6.18",
+        ("test_a_fast_opens_syn_acks_are_its_sockets_timeouts",),
     ),
 )
 
