@@ -291,10 +291,11 @@ def test_the_kernels_with_the_most_tests_start_first() -> None:
 
 
 def test_no_count_is_left_out_on_any_kernel() -> None:
+    sums = "test_totals_sums.py::test_each_group_has_the_sums_of_its_live_and_its_closed_sockets"
     counts = (
         "test_retrans_identity.py::test_150_short_connections_at_40_percent_loss",
         "test_retrans_identity.py::test_transfers_at_1_percent_loss",
-        "test_totals_sums.py::test_each_group_has_the_sums_of_its_live_and_its_closed_sockets[with loss]",
+        f"{sums}[with loss]",
         "test_scenarios.py",
         "test_rtt_exact.py",
         "test_rtt_bounds.py",
