@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(not IN_VM, reason="another reason not to run them would add to it")
 
-COUNT = 8
+COUNT, MANY = 8, 600
 
 
 def _detach(live: LiveSockets, *names: str) -> None:
@@ -90,6 +90,33 @@ def test_syn_acks_whose_events_were_missed_are_counted(
     assert (ours["segments_retransmitted"], ours["synack"]) == (sent, sent)
     assert ours["segments_control"] == sent
     assert lost["unattributed"] == 0
+
+
+def test_no_syn_ack_is_counted_twice_however_many_requests_share_a_place(
+    open_sockets: Callable[..., LiveSockets],
+) -> None:
+    """600 requests wait at once for seconds, in 16,384 places: some eleven pairs share one."""
+    with (
+        open_link(CLEAN, Impairment(loss=1)) as link,
+        open_actor(link.client) as client,
+        open_actor(link.server) as server,
+    ):
+        for name in ("core.somaxconn", "ipv4.tcp_max_syn_backlog"):
+            link.server.set_sysctl(f"net.{name}", 4 * MANY)
+        port = server.do("listen", host=SERVER_IPV4)
+        live = open_sockets("netns,role", totals=True, namespaces=True)
+        _count_for_long(live)
+        before = link.server.counters()
+        for _ in range(MANY):
+            client.do("call", host=SERVER_IPV4, port=port)
+        time.sleep(2)
+        link.impair(CLEAN, CLEAN)
+        server.do("accept", count=MANY)
+        wait_until_quiet(link)
+        after, ours = link.server.counters(), _of(live, link.server.inode)
+    sent = after["TcpRetransSegs"] - before["TcpRetransSegs"]
+    assert sent >= MANY
+    assert (ours["segments_retransmitted"], ours["synack"]) == (sent, sent)
 
 
 def test_a_cause_that_was_missed_is_lost_and_no_retransmission(

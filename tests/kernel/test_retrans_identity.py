@@ -35,7 +35,6 @@ BY_CAUSE = ("TCPSynRetrans", "TCPFastRetrans", "TCPSlowStartRetrans")
 # These may differ for reasons that are no loss of ours: see model/verification.py.
 EXPLAINABLE = ("TCPRetransFail", "TCPTimeouts", "TCPLossProbes")
 COUNTERS = (COUNTED, *BY_CAUSE, *EXPLAINABLE)
-FEW, MAY_MISS = 5, 0.005
 LINEAR_SYNS = "net.ipv4.tcp_syn_linear_timeouts"
 
 
@@ -88,15 +87,15 @@ def is_accounted_for(counter: str, compared: dict[str, dict[str, Any]], outcome:
     """Whether a counter differs by no more than what is said to be missing.
 
     On a host that we do not choose, programs may not run in what interrupts certain tasks.  Sockets
-    tell how much was retransmitted all the same, and what has no cause is unattributed.  Only
-    SYN-ACKs of requests that never become a connection are reported by nothing else: they are
-    missing in TCPSynRetrans as well.  The last step of a socket is lost if neither its
-    retransmission nor its end was seen; until that is a loss, FEW or MAY_MISS of all may be.
+    tell how much was retransmitted all the same, and what has no cause is unattributed.  What is in
+    no total is allowed for: sockets of which the beginning or the end was not seen.  Only SYN-ACKs
+    of requests that never become a connection are reported by nothing else: they are missing in
+    TCPSynRetrans as well.
     """
     missing = {name: -compared[name]["difference"] for name in (COUNTED, "TCPSynRetrans")}
     if counter == COUNTED:
-        few = max(FEW, MAY_MISS * compared[COUNTED]["kernel"])
-        return bool(0 <= missing[COUNTED] <= max(few, missing["TCPSynRetrans"]))
+        most = compared[COUNTED]["allowed"] + missing["TCPSynRetrans"]
+        return bool(0 <= missing[COUNTED] <= most)
     if counter == "TCPSynRetrans":
         return bool(0 <= missing[counter] <= missing[COUNTED] + outcome.unattributed)
     one = compared[counter]

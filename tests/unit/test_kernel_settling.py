@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-FIELDS = ("begun", "ended", "late", "met", "met_other")
+FIELDS = ("begun", "ended", "late", "met", "met_other", "left_out", "timeouts_left_out")
 
 
 class MadeUpVariables:

@@ -24,6 +24,8 @@ def seen_of(ours: dict[str, int], kernel: dict[str, int]) -> Observation:
         ("TcpRetransSegs", Missed(closes=3), 0),
         ("TcpExtTCPSynRetrans", Missed(ends=3), 0),
         ("TcpExtTCPSynRetrans", Missed(skipped=3), 3),
+        ("TcpRetransSegs", Missed(left_out=3), 3),
+        ("TcpExtTCPTimeouts", Missed(timeouts_left_out=3, left_out=5), 3),
     ],
 )
 def test_a_connection_whose_end_was_not_seen_explains_one_that_is_missing_and_none_too_many(

@@ -3,7 +3,10 @@
  *
  * A request has no socket, so that its SYN-ACKs are counted at their events.  It counts them
  * itself, too, and its timeouts: where an event was not seen, the next one tells, or the connection
- * that the request becomes, whose total_retrans begins with them (and total_rto, from 6.7 on). */
+ * that the request becomes, whose total_retrans begins with them (and total_rto, from 6.7 on).
+ *
+ * Where the end of the handshake was not seen either, the connection's next event tells.  By then
+ * total_retrans may hold segments of its own that were not seen: these have no cause. */
 #ifndef TCPVITALS_HANDSHAKES_H
 #define TCPVITALS_HANDSHAKES_H
 
@@ -16,9 +19,11 @@
 
 /* What was counted of a request. */
 struct handshake {
-	__u64 ends; /* the hash of its two ends, 0 for none */
+	__u64 ends;        /* the hash of its two ends, 0 for none */
+	__u32 sent_number; /* the initial sequence number of its SYN-ACKs: each request's own */
 	__u32 retransmitted;
 	__u32 timeouts;
+	__u32 taken_s; /* when it took the place of another, in boot time */
 };
 
 /* Each has its one place; of two that fall on the same, the older is forgotten: of that one, what
@@ -37,8 +42,10 @@ __u32 counting_since_s = 0;
 struct synacks {
 	__u32 retransmitted;
 	__u32 timeouts;
-	__u32 timed_out; /* 1 at its first timeout */
-	__u32 late;      /* 1 if it became a connection after that */
+	__u32 timed_out;    /* 1 at its first timeout */
+	__u32 late;         /* 1 if it became a connection after that */
+	__u32 unattributed; /* SYN-ACKs, or segments of the connection that it became */
+	bool unknown;       /* it may have begun before we did: nothing is added */
 };
 
 static __always_inline __u64 hash_of(const struct endpoints *ends)
@@ -59,29 +66,38 @@ static __always_inline struct handshake *place_of(__u64 hash)
 	return bpf_map_lookup_elem(&handshakes, &place);
 }
 
-/* Whether a request that has come so far must have begun after we did: its timer waits for 1 s at
- * first, and then for twice as long each time. */
-static __always_inline bool is_ours(__u32 retransmitted, __u32 timeouts)
+static __always_inline __u32 now_s(void)
 {
-	__u32 age_s = bpf_ktime_get_boot_ns() / 1000000000 - counting_since_s;
+	return bpf_ktime_get_boot_ns() / 1000000000;
+}
+
+/* Whether what we know of a request is all that there was, if there is nothing at its place: it
+ * must have begun after we did, and after another one took the place.  Its timer waits for 1 s at
+ * first, and then for twice as long each time. */
+static __always_inline bool is_ours(const struct handshake *known, __u32 retransmitted,
+                                    __u32 timeouts)
+{
+	__u32 since_s = counting_since_s > known->taken_s ? counting_since_s : known->taken_s;
 	__u32 turns = retransmitted > timeouts ? retransmitted : timeouts;
 
-	return counting_since_s && turns < MANY && age_s > 2u << turns;
+	return counting_since_s && turns < MANY && now_s() - since_s > 2u << turns;
 }
 
 /* Where nothing is known of a request, what it had before this event is taken as counted, unless
- * its place is free and it is not older than we are: then all its events were missed. */
+ * all its events must have been missed. */
 static __always_inline void begin_handshake(struct handshake *known, __u64 hash,
                                             __u32 retransmitted, __u32 timeouts)
 {
-	bool missed = !known->ends && is_ours(retransmitted, timeouts);
+	bool missed = is_ours(known, retransmitted, timeouts);
 
 	known->ends = hash;
+	known->taken_s = now_s();
 	known->retransmitted = missed ? 0 : retransmitted;
 	known->timeouts = missed ? 0 : timeouts;
 }
 
-/* A SYN-ACK was retransmitted, at the request's timer or because the SYN came again. */
+/* A SYN-ACK was retransmitted, at the request's timer or because the SYN came again.  Both may be
+ * at once, on two CPUs: then both see the same numbers, and the request counts two. */
 static __always_inline void on_request(struct request_sock *request, const struct endpoints *ends,
                                        bool by_timer, struct synacks *step)
 {
@@ -89,15 +105,18 @@ static __always_inline void on_request(struct request_sock *request, const struc
 	__u32 timeouts = BPF_CORE_READ_BITFIELD(request, num_timeout);
 	__u64 hash = hash_of(ends);
 	struct handshake *known = place_of(hash);
+	__u32 number = BPF_CORE_READ((struct tcp_request_sock *)request, snt_isn);
 	bool fresh;
 
 	step->retransmitted = 1;
 	step->timeouts = by_timer;
 	if (!known)
 		return;
-	fresh = known->ends != hash || !retransmitted;
-	if (fresh)
+	fresh = known->ends != hash || known->sent_number != number;
+	if (fresh) {
+		known->sent_number = number;
 		begin_handshake(known, hash, retransmitted, timeouts);
+	}
 	if (retransmitted > known->retransmitted)
 		step->retransmitted += retransmitted - known->retransmitted;
 	if (timeouts > known->timeouts)
@@ -124,7 +143,8 @@ static __noinline int on_answer(struct sock *sk, __u32 retransmitted, __u32 time
 	if (known->ends == hash) {
 		before = *known;
 		known->ends = 0;
-	} else if (known->ends || !is_ours(retransmitted, timeouts)) {
+	} else if (!is_ours(known, retransmitted, timeouts)) {
+		step->unknown = true;
 		return 0;
 	}
 	step->late = before.timeouts > 0;
@@ -140,6 +160,8 @@ static __always_inline void add_synacks(struct retrans_counters *to, const struc
 	__sync_fetch_and_add(&to->segments_retransmitted, step->retransmitted);
 	__sync_fetch_and_add(&to->segments_control, step->retransmitted);
 	__sync_fetch_and_add(&to->by_cause[CAUSE_SYNACK], step->retransmitted);
+	if (step->unattributed)
+		__sync_fetch_and_add(&to->segments_retransmitted, step->unattributed);
 	if (step->timeouts)
 		__sync_fetch_and_add(&to->timeouts, step->timeouts);
 	if (step->timed_out)
@@ -160,29 +182,55 @@ static __noinline int count_synacks(struct sock *sk, __u32 slot, const struct sy
 	return 0;
 }
 
+/* What total_retrans and total_rto began with is counted but for what its events told. */
+static __noinline int count_answer(struct sock *sk, struct socket_state *state, __u32 retransmitted,
+                                   __u32 timeouts, bool late)
+{
+	struct synacks step = {};
+
+	on_answer(sk, retransmitted, timeouts, &step);
+	if (late && step.unknown) {
+		__sync_fetch_and_add(&lives.left_out, retransmitted);
+		__sync_fetch_and_add(&lives.timeouts_left_out, timeouts);
+		return 0;
+	}
+	if (late) {
+		step.unattributed = step.retransmitted;
+		step.retransmitted = 0;
+	}
+	count_synacks(sk, totals_slot(sk, state, true), &step);
+	if (settings.flow_ports && step.retransmitted + step.unattributed)
+		count_flow(sk, state, step.retransmitted + step.unattributed);
+	return 0;
+}
+
 /* A handshake that we answered ends.  What total_retrans holds so far are SYN-ACKs, and total_rto
  * their timeouts: as a rule both are 0. */
-static __noinline int end_handshake(struct sock *sk, struct socket_state *state)
+static __always_inline void end_handshake(struct sock *sk, struct socket_state *state,
+                                          __u32 retransmitted, __u32 timed_out, bool late)
 {
 	struct tcp_sock *tp = tcp_sock_of(sk);
-	struct synacks step = {};
 	__u32 timeouts = 0;
 
 	if (!tp)
-		return 0;
+		return;
+	retransmitted = tp->total_retrans - retransmitted;
 	if (HAVE_TOTAL_RTO)
-		timeouts = tp->total_rto;
-	state->handshake = 1;
+		timeouts = tp->total_rto - timed_out;
 	state->accounted_known = 1;
 	begin_life(state);
-	leave_out_synacks(state, tp->total_retrans, read_timeouts(sk, true));
-	if (!tp->total_retrans && !timeouts)
-		return 0;
-	on_answer(sk, tp->total_retrans, timeouts, &step);
-	count_synacks(sk, totals_slot(sk, state, true), &step);
-	if (settings.flow_ports && step.retransmitted)
-		count_flow(sk, state, step.retransmitted);
-	return 0;
+	leave_out_synacks(state, retransmitted, read_timeouts(sk, true) - timed_out);
+	if (retransmitted || timeouts)
+		count_answer(sk, state, retransmitted, timeouts, late);
+}
+
+/* Its end was not seen; now something else is: `retransmitted` segments, `timed_out` if that was at
+ * a timeout. */
+static __always_inline void end_handshake_late(struct sock *sk, struct socket_state *state,
+                                               __u32 retransmitted, bool timed_out)
+{
+	if (state->handshake && is_connected(state, sk->__sk_common.skc_state))
+		end_handshake(sk, state, retransmitted, timed_out, true);
 }
 
 #endif

@@ -121,6 +121,11 @@ struct request_sock {
 	__u8 num_timeout : 7; /* BPF_CORE_READ_BITFIELD */
 };
 
+/* It begins with a request_sock. */
+struct tcp_request_sock {
+	__u32 snt_isn;
+};
+
 struct inet_sock {
 	__be16 inet_sport;
 };

@@ -82,7 +82,7 @@ static __always_inline void on_accept(struct sock *sk, struct socket_state *stat
 	state->role = ROLE_SERVER;
 	inherit_owner(sk, state);
 	__sync_fetch_and_add(&accepted, 1);
-	end_handshake(sk, state);
+	end_handshake(sk, state, 0, 0, false);
 }
 
 /* Only close() and shutdown() do this, in the process that calls them: with a listener's children
@@ -144,6 +144,7 @@ static __noinline int count_given_up(struct sock *sk, struct socket_state *state
 static __always_inline void on_close(struct sock *sk, struct socket_state *state)
 {
 	state->closed = 1;
+	end_handshake_late(sk, state, 0, false);
 	settle(sk, state);
 	if ((settings.count_totals || settings.count_namespaces) && is_given_up(sk))
 		count_given_up(sk, state);
@@ -248,6 +249,7 @@ static __always_inline int on_end(struct sock *sk)
 	struct socket_state *state = find_socket(sk);
 
 	if (state && !state->closed) {
+		end_handshake_late(sk, state, 0, false);
 		settle(sk, state);
 		if (state->followed)
 			__sync_fetch_and_add(&lives.late, 1);

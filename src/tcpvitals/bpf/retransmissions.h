@@ -76,15 +76,14 @@ static __always_inline bool may_be_put_off(__u32 error)
 	       error == EHOSTUNREACH;
 }
 
-/* Where the end of the handshake was not seen: but for this one, total_retrans is of SYN-ACKs. */
-static __always_inline void begin_connected(struct sock *sk, struct tcp_sock *tp,
-                                            struct socket_state *state, const struct resend *resend)
+/* If this is the first that is seen of a connection, all but this one was before. */
+static __always_inline void begin_connected(struct sock *sk, struct socket_state *state,
+                                            const struct resend *resend)
 {
 	__u32 own = may_be_put_off(resend->error) ? 0 : resend->segments;
 
-	if (state && state->handshake && is_connected(state, sk->__sk_common.skc_state))
-		leave_out_synacks(state, tp->total_retrans - own,
-		                  read_timeouts(sk, true) - resend->timeout);
+	if (state)
+		end_handshake_late(sk, state, own, resend->timeout);
 }
 
 /* Did the kernel count it?  The socket's own counter tells, if we know where it stood. */
@@ -229,7 +228,7 @@ static __always_inline int on_retransmission(struct sock *sk, struct sk_buff *sk
 	read_skb(skb, &resend);
 	resend.cause = cause_of(tp, sk->__sk_common.skc_state, &resend);
 	resend.timeout = is_timeout(sk, tp, resend.cause);
-	begin_connected(sk, tp, state, &resend);
+	begin_connected(sk, state, &resend);
 	resend.put_off = !is_counted(tp, state, &resend);
 	if (!resend.put_off)
 		begin_with(sk, state, &resend);

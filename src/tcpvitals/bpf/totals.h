@@ -63,27 +63,14 @@ static __always_inline void begin_totals(struct sock *sk, struct socket_state *s
 	begin_life(state);
 }
 
-/* What total_retrans began with, `retrans`, is no retransmission of the socket's own.  As a rule
- * that is known when the handshake ends; where the kernel skipped us then, at the next opportunity.
- */
+/* What total_retrans began with, `retrans`, is no retransmission of the socket's own. */
 static __always_inline void leave_out_synacks(struct socket_state *state, __u32 retrans,
                                               __u64 timeouts)
 {
-	if (!state->handshake)
-		return;
 	state->handshake = 0;
 	state->accounted.total_retrans = retrans;
 	state->event_retrans = retrans;
 	state->timeouts = timeouts;
-}
-
-static __always_inline void leave_out_all(struct sock *sk, struct socket_state *state, bool direct)
-{
-	struct tcp_sock *tp = direct ? tcp_sock_of(sk) : (struct tcp_sock *)sk;
-
-	if (tp)
-		leave_out_synacks(state, FIELD(direct, tp, total_retrans),
-		                  read_timeouts(sk, direct));
 }
 
 /* A listener sends no data; and until the handshake of a connection that it accepts ends,
@@ -161,13 +148,14 @@ static __always_inline __s32 settle_step(struct sock *sk, struct socket_state *s
 	struct retrans_counters *to;
 	struct accounted step = {};
 
-	__s32 timeouts;
+	__s32 timeouts = 0;
 
-	if (state->handshake)
-		leave_out_all(sk, state, direct);
-	timeouts = step_of_timeouts(sk, state, timeout, direct);
 	if (!read_totals(sk, &step, direct))
 		return 0;
+	if (state->handshake) /* its end was not seen: how many are SYN-ACKs is not known yet */
+		step.total_retrans = state->accounted.total_retrans;
+	else
+		timeouts = step_of_timeouts(sk, state, timeout, direct);
 	take_step(&state->accounted, &step);
 	step.timeouts = timeouts;
 	if (is_nothing(&step))

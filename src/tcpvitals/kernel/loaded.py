@@ -197,18 +197,23 @@ class Loaded:
         """What was not counted, by reason: `recursion`, and the fields of struct losses.
 
         Recursion: the kernel skipped a program because it would have interrupted itself.
-        Socket ends: those that no program saw.
+        Socket ends: those that no program saw.  Socket begins: what was retransmitted before a
+        program saw the connection, if that may have been before we began.
         """
         record = self.layouts.struct("losses")
         values = np.frombuffer(self.map("losses").lookup_per_cpu(bytes(4)), record)
         fields = {name: int(values[name].sum()) for name in record.names or ()}
-        ends = self._settler.ends_unseen
-        return {"recursion": self._recursion(), **fields, "socket_ends": ends}
+        settler = self._settler
+        lives = {"socket_ends": settler.ends_unseen, "socket_begins": settler.left_out[0]}
+        return {"recursion": self._recursion(), **fields, **lives}
 
     def missed(self) -> Missed:
         """What was not seen, as far as it may make our totals differ from the kernel's."""
         settler = self._settler
-        return Missed(self._recursion(), settler.ends_unseen, settler.closes_unseen)
+        segments, timeouts = settler.left_out
+        return Missed(
+            self._recursion(), settler.ends_unseen, settler.closes_unseen, segments, timeouts
+        )
 
     def _recursion(self) -> int:
         """Of the programs that count, or follow what is counted.

@@ -52,6 +52,14 @@ class Settler:
         """Connections of which only the socket's end was seen, and not their close."""
         return int(self._lives["late"][0])
 
+    @property
+    def left_out(self) -> tuple[int, int]:
+        """Segments and timeouts of connections whose beginning was not seen, in no total.
+
+        They may be SYN-ACKs that were retransmitted before we began.
+        """
+        return self._count("left_out"), self._count("timeouts_left_out")
+
     def settle(self) -> None:
         """Bring the totals of live sockets up to date, in every network namespace."""
         self._settling[0] = self._settling[0] % _SETTLINGS + 1

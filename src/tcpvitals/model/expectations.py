@@ -35,11 +35,15 @@ class Missed:
         skipped: runs that the kernel says it skipped.
         ends: connections that ended without any program: what they did last is in no total.
         closes: connections of which only the socket's end was seen.
+        left_out, timeouts_left_out: what connections had retransmitted, and their timeouts, before
+            a program saw them, if that may have been before we began.
     """
 
     skipped: int = 0
     ends: int = 0
     closes: int = 0
+    left_out: int = 0
+    timeouts_left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +135,19 @@ def _ends(view: View) -> Allowance:
     return Allowance(view.missed.ends, "connections whose end was not seen: {n} of at most {most}")
 
 
+def _begins(most: int) -> Allowance:
+    """What may have been before the baseline."""
+    return Allowance(most, "connections whose beginning was not seen: {n} of at most {most}")
+
+
 def _expect_retransmitted(view: View) -> Expectation:
     """Exact: __tcp_retransmit_skb adds to it and to the socket's total_retrans, failed or not.
 
     tcp_rtx_synack adds a SYN-ACK to it, which the request counts, too.  A socket whose end was not
     seen may have more of them than we read last: one is allowed for each.
     """
-    return Expectation(view.ours("segments_retransmitted"), more=(_ends(view),))
+    begins = _begins(view.missed.left_out)
+    return Expectation(view.ours("segments_retransmitted"), more=(_ends(view), begins))
 
 
 def _expect_syn(view: View) -> Expectation:
@@ -187,6 +197,7 @@ def _expect_timeouts(view: View) -> Expectation:
                 "connections whose close was not seen (given up?): {n} of at most {most}",
             ),
             _ends(view),
+            _begins(view.missed.timeouts_left_out),
         ),
     )
 
