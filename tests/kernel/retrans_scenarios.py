@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sockets_lab import POLL_S, is_waiting
+
 from tcpvitals.netlab.link import SERVER_IPV4, SERVER_IPV6
 from tcpvitals.netlab.workload import serve, traffic_command
 
@@ -30,7 +32,6 @@ PATIENCE_S = 120  # for what happens in its own time, under an emulated CPU
 _COMMAND = [str(Path(sys.executable).with_name("tcpvitals")), "retrans"]
 _OPTIONS = ["--verify", "--json"]
 _LINK = "anon_inode:bpf_link"
-_STEADY_S = 1
 
 _ADDRESSES = (SERVER_IPV4, SERVER_IPV6)
 _PREFIXES = ("10.64.0.0/20", "fd64::/112")
@@ -130,16 +131,12 @@ def verification(by: str = "netns,role") -> Iterator[Verification]:
 
 
 def _wait_until_attached(process: subprocess.Popen[str]) -> None:
-    """It has links, and for a while there come no more."""
+    """It has links and waits for its first print: the baseline is read."""
     deadline = time.monotonic() + PATIENCE_S
-    links, since = 0, time.monotonic()
-    while not links or time.monotonic() < since + _STEADY_S:
+    while not (_count_links(process.pid) and is_waiting(process.pid)):
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline, "tcpvitals did not attach"
-        time.sleep(0.1)
-        now = _count_links(process.pid)
-        if now != links:
-            links, since = now, time.monotonic()
+        time.sleep(POLL_S)
 
 
 def _count_links(pid: int) -> int:

@@ -107,8 +107,7 @@ def open_hosts(scenarios: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Wo
     for sides in hosts.values():
         for holder in sides.values():
             assert holder.channel.recv(1)
-    one = "netns {} gso_max_segs 1"
-    lines = ""
+    one, lines = "netns {} gso_max_segs 1", ""
     for sides in hosts.values():
         lines += f"link add veth0 {one.format(sides[CLIENT].pid)} type veth"
         lines += f" peer name veth0 {one.format(sides[SERVER].pid)}\n"
@@ -245,9 +244,8 @@ class Net:
         self.wait_until(lambda: not self._waiting(), "silence")
 
     def _waiting(self) -> list[str]:
-        lines = []
-        for pid in self.pids.values():
-            lines += Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
+        tables = (Path(f"/proc/{pid}/net/tcp").read_text() for pid in self.pids.values())
+        lines = (line for table in tables for line in table.splitlines()[1:])
         return [line for line in lines if line.split()[5].partition(":")[0] in _TIMERS_THAT_SEND]
 
     def wait_until(self, done: Callable[[], bool], what: str) -> None:
@@ -301,6 +299,13 @@ def accept(listener: socket.socket) -> socket.socket:
     server, _ = listener.accept()
     server.settimeout(PATIENCE_S)
     return server
+
+
+def accept_each(listener: socket.socket, clients: Iterable[socket.socket]) -> list[Pair]:
+    """Accept the connections of these clients, in whatever order their handshakes end."""
+    by_name = {client.getsockname(): client for client in clients}
+    servers = (accept(listener) for _ in by_name)
+    return [Pair(by_name[server.getpeername()], server) for server in servers]
 
 
 # --- loss -----------------------------------------------------------------------------------------

@@ -96,19 +96,29 @@ class Exporter:
     def scrape_after(self, refreshes: int = 1) -> Page:
         """Return what it says after so many whole refreshes from now on."""
         for _ in range(refreshes + 1):
-            before = self._refreshed()
-            while self._refreshed() == before:
-                assert self.process.poll() is None
-                time.sleep(0.05)
+            self.wait_for_refresh()
         return self.scrape()
+
+    def wait_for_refresh(self) -> None:
+        """Until what it says is newer than now."""
+        before = self._refreshed()
+        deadline = time.monotonic() + PATIENCE_S
+        while self._refreshed() == before:
+            assert self.process.poll() is None
+            assert time.monotonic() < deadline, "it does not refresh"
+            time.sleep(0.05)
 
     def _refreshed(self) -> float:
         return self.scrape().sum("tcpvitals_refresh_timestamp_seconds")
 
-    def end(self, number: int = signal.SIGTERM, patience_s: float = PATIENCE_S) -> tuple[int, str]:
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, str]:
         """End it, and return its status and what it wrote to standard error."""
         self.process.send_signal(number)
-        _, stderr = self.process.communicate(timeout=patience_s)
+        return self.result()
+
+    def result(self) -> tuple[int, str]:
+        """Wait for its end, and return its status and what it wrote to standard error."""
+        _, stderr = self.process.communicate(timeout=PATIENCE_S)
         return self.process.returncode, stderr
 
 

@@ -48,8 +48,6 @@ if IN_VM:  # one of each kind: all at once would take minutes to load there
     COMMANDS = ["states", "retrans --json", "retrans --by process"]
 # A SYN is sent again after a second, and two seconds after that.
 AGAIN_S = 4 if IN_VM else 3.5
-# Links are made one right after the other.
-SETTLED_S = 2 if IN_VM else 0.3
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Seen]:
             name: stack.enter_context(watch(folder / str(at), *name.split(), *netns))
             for at, name in enumerate(COMMANDS)
         }
-        wait_until_attached(*outputs.values(), least=3, settled_s=SETTLED_S)
+        wait_until_attached(*outputs.values())
         names = {}
         for name in NAMES:
             pid, child = actor.fork()

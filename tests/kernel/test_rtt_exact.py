@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from conftest import IN_VM, WITNESS, libbpf_tool, netns_inode, skips_of, witness
+from retrans_scenarios import wait_until_quiet
+from sockets_lab import POLL_S, is_waiting
 
 from tcpvitals.kernel import libbpf
 from tcpvitals.model.histogram import bucket_index, fold_log2
@@ -128,10 +130,12 @@ def test_libbpf_tools_tcprtt_sees_the_same_histogram(
         [libbpf_tool("tcprtt"), "-i", "600"], stdout=subprocess.PIPE, text=True
     )
     try:
-        _wait_until_attached(process)
+        while not is_waiting(process.pid):
+            assert process.poll() is None
+            time.sleep(POLL_S)
         before = live.snapshot().total().count
         _busy(fast_link, fast_port)
-        time.sleep(0.5)
+        wait_until_quiet(fast_link)
         snapshot = live.snapshot()
         skipped = snapshot.losses["recursion"], skips_of("tcp_rcv")
     finally:
@@ -142,16 +146,3 @@ def test_libbpf_tools_tcprtt_sees_the_same_histogram(
     theirs = {slot: _tcprtt_slots(text).get(slot, 0) for slot in ours}
     assert sum(ours.values()) + skipped[0] == sum(theirs.values()) + skipped[1]
     assert sum(abs(ours[slot] - theirs[slot]) for slot in ours) <= sum(skipped)
-
-
-def _wait_until_attached(process: subprocess.Popen[str]) -> None:
-    """It says so, in a line that it may keep in its buffer: then give it time."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and process.poll() is None:
-        time.sleep(0.5)
-        fds = subprocess.run(
-            ["ls", "-l", f"/proc/{process.pid}/fd"], capture_output=True, text=True, check=False
-        ).stdout
-        if "bpf_link" in fds or "bpf-prog" in fds or "perf_event" in fds:
-            time.sleep(1)
-            return

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from conftest import IN_VM
+from sockets_lab import PATIENCE_S
 
 from tcpvitals.netlab.link import SERVER_IPV4, open_link
 from tcpvitals.netlab.workload import serve, traffic_command
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _COMMAND = [sys.executable, "-m", "tcpvitals", "rtt"]
 _KILLS, _AT_ONCE = (8, 2) if IN_VM else (100, 4)
+ROUNDED_S = 0.001  # as JSON has it
 # Starting takes most of a second under an emulated CPU.
 _START_S = 8.0 if IN_VM else 0.6
 
@@ -91,46 +93,35 @@ def test_a_hundred_kill_9_under_load_leave_no_program_map_or_link() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_within_a_second_with_a_last_print_and_status_0(
+def test_a_signal_ends_it_an_hour_before_the_next_print_with_a_last_one_and_status_0(
     number: signal.Signals,
 ) -> None:
-    """The best of three: a machine that stands still for a second is not the tool's doing."""
-    limit_s = 5 if IN_VM else 1
-    assert any(_end_with(number) < limit_s for _ in range(3))
-
-
-def _end_with(number: signal.Signals) -> float:
-    """Start, signal, and see it end as it should; how many seconds that took."""
-    command = [*_COMMAND, "--json", "-i", "300"]
+    """The signal cuts the wait short: at its end, or the interval's, no test would see it."""
+    command = [*_COMMAND, "--json", "-i", "3600"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout
     first = json.loads(process.stdout.readline())
     time.sleep(0.3)
-    told = time.monotonic()
     process.send_signal(number)
-    rest, complaints = process.communicate(timeout=30)
-    took_s = time.monotonic() - told
+    rest, complaints = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, complaints) == (0, "")
     assert json.loads(rest)["interval_s"] >= first["interval_s"] + 0.3
-    return took_s
 
 
 def test_it_prints_at_once_then_every_interval_and_at_the_end_of_the_duration() -> None:
-    """The best of three: a machine that stands still makes prints late, or miss their time."""
-    assert any(_prints_on_time() for _ in range(3))
+    """Never early; how late, and what is missed, depends on the machine.
 
-
-def _prints_on_time() -> bool:
-    """Four prints, each at its time; one that is early is wrong however the machine does."""
-    command = [*_COMMAND, "--json", "-i", "0.5", "-d", "1.2"]
+    What the moments are is proved on a made-up clock (tests/unit/test_commands_moments.py).
+    """
+    with subprocess.Popen([*_COMMAND, "--json", "-i", "0.2"], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        seconds = [json.loads(process.stdout.readline())["interval_s"] for _ in range(5)]
+        process.kill()
+    assert all(found >= 0.2 * turn - ROUNDED_S for turn, found in enumerate(seconds))
+    command = [*_COMMAND, "--json", "-i", "3600", "-d", "0.5"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    seconds = [json.loads(line)["interval_s"] for line in done.stdout.splitlines()]
-    assert seconds[-1] >= 1.15
-    if len(seconds) != 4:
-        return False
-    late_by = [found - due for due, found in zip((0, 0.5, 1.0, 1.2), seconds, strict=True)]
-    assert min(late_by) >= -0.05
-    return bool(max(late_by) <= (0.5 if IN_VM else 0.2))
+    _, last = [json.loads(line)["interval_s"] for line in done.stdout.splitlines()]
+    assert last >= 0.5 - ROUNDED_S
 
 
 def test_a_reader_that_leaves_ends_it_quietly() -> None:
@@ -141,7 +132,7 @@ def test_a_reader_that_leaves_ends_it_quietly() -> None:
     assert process.stderr
     process.stdout.readline()
     process.stdout.close()
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=PATIENCE_S) == 0
     assert process.stderr.read() == b""
     process.stderr.close()
 

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.skipif(IN_VM, reason="on an emulated CPU every client i
 
 OPTIONS: Final = ("--refresh", "0.5", "--quiet")
 CLIENTS: Final = 200
-DRIBBLE_S: Final = 10.0
+ANSWERS: Final = 20
 PASSWORD: Final = "correct horse"  # noqa: S105 - made up
 MEGABYTE: Final = 1_000_000
 
@@ -83,25 +83,33 @@ def usage(started: Exporter) -> tuple[int, int]:
 
 
 def test_two_hundred_dribbling_clients_do_not_keep_an_honest_one_waiting() -> None:
+    """It is answered while all of them still have their first request to send."""
     with exporter(*OPTIONS) as started:
         started.wait_until_ready()
         started.scrape()
-        before = usage(started)
-        waits, most = [], before
+        before, most = usage(started), (0, 0)
         with dribbling(started.port) as crowd:
-            ends = time.monotonic() + DRIBBLE_S
-            while (began := time.monotonic()) < ends:
-                started.scrape()
-                waits.append(time.monotonic() - began)
-                most = max(most[0], usage(started)[0]), max(most[1], usage(started)[1])
-                time.sleep(0.05)
-        assert len(crowd.sockets) == CLIENTS
-        assert sorted(waits)[int(len(waits) * 0.99)] < 1
+            for _ in range(ANSWERS):
+                answered_before_any_of(crowd, started)
+                now = usage(started)
+                most = max(most[0], now[0]), max(most[1], now[1])
         assert most[0] <= before[0] + 1
         assert CLIENTS / 2 <= most[1] - before[1] <= CLIENTS + 10
         wait_until_back(started, before)
         assert started.get("/healthz") == (200, "ok\n")
         assert started.end() == (0, "")
+
+
+def answered_before_any_of(crowd: Dribblers, started: Exporter) -> None:
+    """Ask until no dribbler is thrown out meanwhile: one that waits for them never is so lucky."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        thrown_out = crowd.returned
+        started.scrape()
+        if len(crowd.sockets) == CLIENTS and crowd.returned == thrown_out:
+            return
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def wait_until_back(started: Exporter, before: tuple[int, int]) -> None:
@@ -214,10 +222,10 @@ def certify(folder: Path) -> Path:
     return folder / "web.crt"
 
 
-@pytest.fixture
-def protected(tmp_path: Path) -> Iterator[Protected]:
-    """Return one with TLS and a user, on an address that others could reach."""
-    certificate, web, port = certify(tmp_path), tmp_path / "web.yml", free_port()
+@contextlib.contextmanager
+def open_protected(folder: Path) -> Iterator[Protected]:
+    """Start one with TLS and a user, on an address that others could reach."""
+    certificate, web, port = certify(folder), folder / "web.yml", free_port()
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(5)).decode()
     web.write_text(
         "tls_server_config:\n  cert_file: web.crt\n  key_file: web.key\n"
@@ -228,6 +236,14 @@ def protected(tmp_path: Path) -> Iterator[Protected]:
         one = Protected(started, certificate, web)
         one.wait_until_ready()
         yield one
+
+
+@pytest.fixture(scope="module")
+def protected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Protected]:
+    """Return one that clients ask, and nothing else happens to."""
+    with open_protected(tmp_path_factory.mktemp("protected")) as one:
+        yield one
+        assert one.exporter.end() == (0, "")
 
 
 def test_curl_is_let_in_with_the_password_over_tls_and_not_otherwise(protected: Protected) -> None:
@@ -253,7 +269,6 @@ def test_curl_is_let_in_with_the_password_over_tls_and_not_otherwise(protected: 
     assert curl(*right) == (60, "000")  # who does not trust the certificate
     assert curl(*trust, *right, "--tls-max", "1.1")[1] == "000"
     assert curl(*right, scheme="http")[1] == "000"
-    assert protected.exporter.end() == (0, "")
 
 
 JOB: Final = """
@@ -283,7 +298,6 @@ def test_a_prometheus_with_the_password_is_let_in_and_one_with_another_is_not(
         assert asked.wait_for('up{job="wrong"}') == [0]
         assert asked.wait_for('tcpvitals_build_info{job="right"}') == [1]
         assert asked.query('tcpvitals_build_info{job="wrong"}') == []
-    assert protected.exporter.end() == (0, "")
 
 
 def put(file: Path, text: str) -> None:
@@ -294,19 +308,20 @@ def put(file: Path, text: str) -> None:
 
 
 def test_a_web_config_that_breaks_is_told_with_its_line_and_the_old_one_stays(
-    protected: Protected,
+    tmp_path: Path,
 ) -> None:
-    text = protected.web.read_text()
-    put(protected.web, text.replace("basic_auth_users", "basic_auth_user"))
-    protected.exporter.process.send_signal(signal.SIGHUP)
-    assert protected.get()[0] == 200
-    assert protected.get("wrong")[0] == 401
-    put(protected.web, text.replace("scraper:", "other:"))
-    assert protected.get()[0] == 401
-    ended, stderr = protected.exporter.end()
+    with open_protected(tmp_path) as one:
+        text = one.web.read_text()
+        put(one.web, text.replace("basic_auth_users", "basic_auth_user"))
+        one.exporter.process.send_signal(signal.SIGHUP)
+        assert one.get()[0] == 200
+        assert one.get("wrong")[0] == 401
+        put(one.web, text.replace("scraper:", "other:"))
+        assert one.get()[0] == 401
+        ended, stderr = one.exporter.end()
     assert ended == 0
     [told] = {line for line in stderr.splitlines() if "SIGHUP" not in line}
-    assert told.startswith(f"tcpvitals: {protected.web}:4: ")
+    assert told.startswith(f"tcpvitals: {one.web}:4: ")
     assert told.endswith("(what was in force before stays in force)")
 
 

@@ -6,40 +6,33 @@ import os
 import signal
 import time
 from contextlib import ExitStack
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pytest
 from conftest import IN_VM
 from serve_lab import PATIENCE_S, Exporter, exporter, free_port
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 OPTIONS = ("--refresh", "0.5")
-# How often a run is ended in each of several ways; an emulated CPU takes seconds to start one.
-TURNS = int(os.environ.get("TCPVITALS_TURNS", "2" if IN_VM else "5"))
+# How often a run is ended in each of several ways: each start takes a second, or many.
+TURNS = int(os.environ.get("TCPVITALS_TURNS", "2"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
-def test_it_ends_well_however_often_it_is_asked_to(number: int) -> None:
+def test_the_next_one_starts_on_the_same_port_however_the_one_before_was_ended() -> None:
+    """By a signal with status 0 and nothing to say; or killed, when it cannot tidy up."""
     port = free_port()
-    for _ in range(TURNS):
+    for number, status in [(signal.SIGTERM, 0), (signal.SIGINT, 0), (signal.SIGKILL, -9)] * TURNS:
         with exporter(*OPTIONS, port=port) as started:
             started.wait_until_ready()
-            assert started.end(number, PATIENCE_S if IN_VM else 5) == (0, "")
-
-
-def test_killed_it_leaves_nothing_that_keeps_the_next_one_from_starting() -> None:
-    port = free_port()
-    for _ in range(TURNS):
-        with exporter(*OPTIONS, port=port) as started:
-            started.wait_until_ready()
-            started.process.kill()
-            assert started.process.wait() == -signal.SIGKILL
+            assert started.end(number) == (status, "")
 
 
 def test_of_many_started_at_once_one_runs_and_the_others_name_the_port() -> None:
     port = free_port()
     with ExitStack() as stack:
         many = [
-            stack.enter_context(exporter(*OPTIONS, port=port)) for _ in range(5 if IN_VM else 50)
+            stack.enter_context(exporter(*OPTIONS, port=port)) for _ in range(5 if IN_VM else 20)
         ]
         alive = wait_for_the_last(many)
         alive.wait_until_ready()
@@ -59,13 +52,6 @@ def wait_for_the_last(many: list[Exporter]) -> Exporter:
         assert time.monotonic() < deadline, left
         time.sleep(0.1)
     return left[0]
-
-
-def test_a_full_disk_under_its_standard_output_does_not_stop_it() -> None:
-    with Path("/dev/full").open("w") as full, exporter(*OPTIONS, stdout=full) as started:
-        started.wait_until_ready()
-        assert started.get("/healthz") == (200, "ok\n")
-        assert started.end()[0] == 0
 
 
 def test_sighup_reads_the_file_again_and_says_what_takes_a_restart(tmp_path: Path) -> None:

@@ -124,9 +124,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             name: stack.enter_context(watch(folder / name, *words))
             for name, words in commands.items()
         }
-        ours = [watcher for name, watcher in watchers.items() if name != "tcpstates"]
-        wait_until_attached(*ours, least=3, settled_s=SETTLED_S)
-        wait_until_attached(watchers["tcpstates"], least=2, settled_s=SETTLED_S)
+        wait_until_attached(*(one for name, one in watchers.items() if name != "tcpstates"))
+        wait_until_attached(watchers["tcpstates"])
         _live(actor)
         time.sleep(SETTLED_S)
         for watcher in watchers.values():
