@@ -28,7 +28,7 @@ from tcpvitals.model.health import Health
 from tcpvitals.model.printable import printable
 from tcpvitals.sinks.prometheus import Exposition, Options, edges_for, usual_seconds
 from tcpvitals.sinks.prometheus.negotiation import choose
-from tcpvitals.sinks.web.limits import Limits
+from tcpvitals.sinks.web.limits import Limits, limits_for
 from tcpvitals.sinks.web.listening import parse_listen
 from tcpvitals.sinks.web.pages import health_page, landing_page, metrics_page
 from tcpvitals.sinks.web.server import Server, ServerOptions
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from tcpvitals.sources.vitals import LiveVitals
 
 
-# For refreshes, certificates, and connections that were accepted and have yet to be let in.
-_SPARE_FILES: Final = 48
+# For refreshes, certificates and configuration files.
+_SPARE_FILES: Final = 24
 # So often there is something to do between two refreshes.
 _KEEP_UP_S: Final = 1.0
 
@@ -59,10 +59,9 @@ def _once(loop: asyncio.AbstractEventLoop, fd: int, then: Callable[[], None]) ->
     then()
 
 
-def _room() -> int:
-    """How many connections there may be without using up the files that a refresh has to open."""
-    left = files_left(Paths().open_files) - _SPARE_FILES
-    return max(1, min(left, Limits().connections))
+def _limits() -> Limits:
+    """Return limits that leave the files that a refresh has to open."""
+    return limits_for(files_left(Paths().open_files) - _SPARE_FILES)
 
 
 def _edges(options: ServeOptions) -> Edges:
@@ -167,7 +166,7 @@ class Service:
                 web=self._web,
                 insecure=options.insecure_listen,
                 added_hosts=options.allow_hosts,
-                limits=Limits(connections=_room()),
+                limits=_limits(),
             ),
         )
 

@@ -20,7 +20,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from tcpvitals.sinks.web.limits import Connections, Limits, Standing
+from tcpvitals.sinks.web.limits import Connections, Limits, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -63,13 +63,19 @@ class Connection(H11Protocol):
         self._received = 0
         self._timer: asyncio.TimerHandle | None = None
         self._since = self.loop.time()
+        self._stage: Stage | None = Stage.ASKING
 
     # What the limits want to know and do
 
-    def standing(self) -> Standing:
-        """Return what speaks for keeping it."""
-        asked = self._served or self._is_answering()
-        return Standing(asked, not self._idle, self._since)
+    def _note_stage(self) -> None:
+        """Note a change of what it does, by which it is kept or dropped when room is needed."""
+        if self._idle:
+            stage = Stage.IDLE if self._served else Stage.REFUSED
+        else:
+            stage = Stage.ANSWERING if self._is_answering() else Stage.ASKING
+        if stage is not self._stage:
+            self._stage = stage
+            self._all.move(self, stage)
 
     def abort(self) -> None:
         """Drop it at once, here and in the kernel, without waiting for anything to be sent."""
@@ -144,6 +150,7 @@ class Connection(H11Protocol):
             self._wake()
             super().data_received(data)
             self._settle()
+            self._note_stage()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Take note that no more requests come; the one being answered still gets its answer.
@@ -163,6 +170,7 @@ class Connection(H11Protocol):
         self._unset_keepalive_if_required()  # ours counts from the same moment, and to the end
         if not self.transport.is_closing() and not self._settle() and self._is_next_begun():
             self._restart()
+        self._note_stage()
 
     def send_400_response(self, msg: str) -> None:
         """Say what was wrong with what cannot be read on, and leave time to read it.
@@ -207,6 +215,7 @@ class Connection(H11Protocol):
     def _restart(self) -> None:
         """Begin a new deadline, unless something from before is still to be sent."""
         self._idle = False
+        self._stage = None  # another request is a new beginning, even of the same
         if not self._unsent():
             self._since = self.loop.time()
             self._received = 0
