@@ -20,13 +20,14 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from tcpvitals.sinks.web.limits import Connections, Limits, Stage
+from tcpvitals.sinks.web.limits import PIECE_BYTES, Connections, Limits, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from uvicorn.config import Config
 
+    from tcpvitals.sinks.web.bodies import SlowReaders
     from tcpvitals.sinks.web.tls import Tls
 
 # How long one who sent nonsense may take to read what we think of it, and one who is leaving to go.
@@ -42,6 +43,7 @@ class Shared:
     limits: Limits
     connections: Connections
     tls: Callable[[], Awaitable[Tls | None]] | None
+    slow: SlowReaders
     state: ServerState = field(default_factory=ServerState)
 
 
@@ -50,10 +52,11 @@ class Connection(H11Protocol):
 
     def __init__(self, shared: Shared) -> None:
         """Make one for a connection that is about to be accepted."""
-        super().__init__(shared.config, shared.state, {"vouch": self._vouch})
+        super().__init__(shared.config, shared.state, {"client": self})
         self._limits = shared.limits
         self._all = shared.connections
         self._tls = shared.tls
+        self._slow = shared.slow
         self._handshake: asyncio.Task[None] | None = None
         self._early = b""
         self._ready = False
@@ -89,8 +92,18 @@ class Connection(H11Protocol):
         if self._handshake is not None:
             self._handshake.cancel()
 
-    def _vouch(self) -> None:
-        """Note that it was given a page: it is a reader, and not only somebody who connects."""
+    def abort_as_slow(self) -> None:
+        """Drop it, and count it among those that read too slowly."""
+        self._slow.note()
+        self.abort()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it takes nothing any more."""
+        return self._wire.is_closing()
+
+    def vouch(self) -> None:
+        """Note that it is given a page: idle, it is kept longer than one that never was."""
         self._served = True
 
     def _forget(self) -> None:
@@ -103,6 +116,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, with TLS if that is spoken."""
         self._wire = transport
+        transport.set_write_buffer_limits(PIECE_BYTES)
         self._all.admit(self)
         self._watch(self._limits.deadline_s)
         if self._tls is None:
@@ -135,6 +149,7 @@ class Connection(H11Protocol):
             ssl_shutdown_timeout=_PARTING_S,
         )
         if transport is not None and tls.admits(transport.get_extra_info("peercert")):
+            transport.set_write_buffer_limits(PIECE_BYTES)
             self._begin(transport)
 
     # Bytes
@@ -255,7 +270,10 @@ class Connection(H11Protocol):
 
     def _on_time(self) -> None:
         """End it: the deadline has passed, or the idle time."""
-        if not (self._ready and self._idle) or self.transport.is_closing() or self._unsent():
+        if self._ready and self._unsent():
+            self.abort_as_slow()
+            return
+        if not (self._ready and self._idle) or self.transport.is_closing():
             self.abort()
             return
         # Where the deadline found the answer sent after all, the idle time has been running.

@@ -29,7 +29,13 @@ class Limits:
     header_bytes: int = 16 * 1024
     # What a client may send within one deadline, bodies that we refuse but read over included.
     received_bytes: int = 1024 * 1024
+    # Of answers that are being sent, each body once; one body alone may be larger.
+    bodies_bytes: int = 64 * 1024 * 1024
     stop_s: float = 2.0
+
+
+# A large answer is sent in pieces; so much of it waits for a slow reader, once more for TLS.
+PIECE_BYTES: Final = 32 * 1024
 
 
 # Turns of the loop between an accept and the connection it makes, and between dropping one, with

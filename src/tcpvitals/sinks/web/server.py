@@ -11,6 +11,7 @@ from uvicorn.config import Config
 
 from tcpvitals.model.printable import printable
 from tcpvitals.sinks.web.app import App, Page
+from tcpvitals.sinks.web.bodies import SlowReaders
 from tcpvitals.sinks.web.connection import Connection, Shared
 from tcpvitals.sinks.web.exposure import check_exposure
 from tcpvitals.sinks.web.hosts import allowed_hosts, own_names
@@ -62,11 +63,13 @@ class Server:
         speaks_tls = options.web is not None and options.web.current.tls is not None
         self._app = App(pages, hosts, options.limits, web=options.web, report=options.report)
         self._connections = Connections(options.limits.connections)
+        self._slow = SlowReaders(options.report)
         self._shared = Shared(
             _config(self._app, options),
             options.limits,
             self._connections,
             self._tls if speaks_tls else None,
+            self._slow,
         )
 
     def _hosts(self, added: tuple[str, ...]) -> AllowedHosts:
@@ -121,6 +124,7 @@ class Server:
             # However it ends: who is cancelled still wants to tell a reader that does not read.
             for connection in self._connections:
                 connection.abort()
+            self._slow.flush()
             self._listener.close()
             self._app.close()
             if self._options.web:
