@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tcpvitals.errors import UsageError
+from tcpvitals.sinks.web.bcrypthash import Hash
 from tcpvitals.sinks.web.ratelimit import RateLimit
 from tcpvitals.sinks.web.tlssettings import ClientAuth, Version
 from tcpvitals.sinks.web.webconfig import WebConfig, read_web_config
@@ -51,7 +52,7 @@ def read(folder: Path, text: str) -> WebConfig:
 
 def test_everything_the_format_has_is_read(tmp_path: Path) -> None:
     config = read(tmp_path, FULL)
-    assert config.users == {"alice": HASH, "42": HASH}
+    assert config.users == {"alice": Hash(HASH, 10), "42": Hash(HASH, 10)}
     assert config.headers == {
         "Strict-Transport-Security": "max-age=31536000",
         "X-Frame-Options": "deny",
@@ -127,6 +128,12 @@ def test_certificates_may_be_written_out(tmp_path: Path) -> None:
         ('http_server_config:\n  headers:\n    X-XSS-Protection: "a\\nb"\n', 3, "printable ASCII"),
         ("basic_auth_users:\n  alice: secret\n", 2, "not a bcrypt hash"),
         (f"basic_auth_users:\n  alice: {HASH.replace('$10$', '$31$')}\n", 2, "cost 31"),
+        (
+            f"basic_auth_users:\n  a: {HASH}\n  b: {HASH[:28]}f{HASH[29:]}\n",
+            3,
+            "no password matches",
+        ),
+        (f"basic_auth_users:\n  a: {HASH[:-1]}j\n", 2, "no password matches"),
         (f"basic_auth_users:\n  a:b: {HASH}\n", 2, "colon"),
         ("basic_auth_users: [a]\n", 1, "a mapping"),
         ("rate_limit:\n  interval: soon\n", 2, "soon is not a duration"),

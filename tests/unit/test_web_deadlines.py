@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from contextlib import ExitStack
 
 import pytest
 from web_client import GET, Running, descriptors, is_closed, read_answer, request, serving, until
@@ -148,32 +147,6 @@ def test_two_hundred_slow_clients_do_not_keep_an_honest_one_out() -> None:
         assert server.reports == []
     assert threading.active_count() == threads
     assert descriptors() <= files
-
-
-def test_a_full_house_lets_an_honest_client_in_for_the_oldest_that_asked_nothing() -> None:
-    limits = Limits(deadline_s=60, idle_s=60, connections=3)
-    with serving(limits) as server, ExitStack() as stack:
-        scraper, oldest, newer = (stack.enter_context(server.connect()) for _ in range(3))
-        scraper.sendall(GET)
-        assert read_answer(scraper).status == 200
-        assert server.ask().status == 200
-        assert is_closed(oldest)
-        for client in (scraper, newer):
-            client.sendall(GET)
-            assert read_answer(client).status == 200
-
-
-def test_who_was_given_nothing_but_refusals_goes_before_a_reader() -> None:
-    limits = Limits(deadline_s=60, idle_s=60, connections=2)
-    with serving(limits) as server, server.connect() as reader, server.connect() as prober:
-        reader.sendall(GET)
-        assert read_answer(reader).status == 200
-        prober.sendall(request("GET /admin HTTP/1.1"))
-        assert read_answer(prober).status == 404
-        assert server.ask().status == 200
-        assert is_closed(prober)
-        reader.sendall(GET)
-        assert read_answer(reader).status == 200
 
 
 def test_stopping_finishes_what_is_being_answered() -> None:

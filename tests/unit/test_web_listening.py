@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 
 from tcpvitals.errors import ListenError, UsageError
+from tcpvitals.sinks.web.bcrypthash import decoy
 from tcpvitals.sinks.web.exposure import check_exposure
 from tcpvitals.sinks.web.listening import ListenAddress, open_listener, parse_listen
 from tcpvitals.sinks.web.ratelimit import RateLimit
@@ -124,5 +125,5 @@ def test_what_others_reach_needs_tls_or_users(config: WebConfig | None) -> None:
 
 
 def test_users_are_protection_enough_and_so_is_saying_that_it_is_meant() -> None:
-    check_exposure(EVERYWHERE, WebConfig(users={"alice": "hash"}), insecure=False)
+    check_exposure(EVERYWHERE, WebConfig(users={"alice": decoy(10)}), insecure=False)
     check_exposure(EVERYWHERE, None, insecure=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import PlainTextResponse
 
+from tcpvitals.sinks.web.connection import Connection
 from tcpvitals.sinks.web.limits import Limits
 from tcpvitals.sinks.web.listening import ListenAddress, open_listener
 from tcpvitals.sinks.web.reloading import WebConfigFile
@@ -67,6 +68,8 @@ class Running:
     reports: list[str]
     stop: Callable[[], None]
     connections: Callable[[], int]
+    unsent: Callable[[], list[int]]
+    pass_deadline: Callable[[], None]
     thread: threading.Thread = field(default_factory=threading.current_thread)
 
     def connect(self) -> socket.socket:
@@ -109,11 +112,17 @@ def serving(
     def request_stop() -> None:
         loop.call_soon_threadsafe(stop.set)
 
+    def pass_deadline() -> None:
+        for one in _all(server):
+            loop.call_soon_threadsafe(one._on_time)  # noqa: SLF001 instead of waiting for it
+
     running = Running(
         listener.getsockname()[1],
         reports,
         request_stop,
         lambda: len(server._connections),  # noqa: SLF001 what a test counts
+        lambda: _unsent(server),
+        pass_deadline,
     )
     running.thread = threading.Thread(target=loop.run_until_complete, args=(server.run(stop),))
     running.thread.start()
@@ -125,6 +134,15 @@ def serving(
         running.thread.join(PATIENCE_S)
         assert not running.thread.is_alive()
         loop.close()
+
+
+def _unsent(server: Server) -> list[int]:
+    """Return the bytes that wait for each client that was let in."""
+    return [one._unsent() for one in _all(server) if one._ready]  # noqa: SLF001 likewise
+
+
+def _all(server: Server) -> list[Connection]:
+    return [one for one in server._connections if isinstance(one, Connection)]  # noqa: SLF001 likewise
 
 
 @dataclass(frozen=True)

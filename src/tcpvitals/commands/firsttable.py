@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import select
 import shutil
-from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TextIO
 
 from tcpvitals.model.rtt_report import RttPrint
@@ -24,7 +21,7 @@ _ROWS: Final = 10
 
 
 class FirstTable:
-    """Writes to `stream`; whether anybody reads it makes no difference to the rest."""
+    """Made for the terminal `stream`; `write` is given the text."""
 
     def __init__(
         self,
@@ -32,9 +29,10 @@ class FirstTable:
         grouping: Grouping,
         sample: Sample,
         wall: Callable[[int], dt.datetime],
+        write: Callable[[str], None],
     ) -> None:
         """Have nothing shown yet; the table will be of this sample."""
-        self._stream, self._sample, self._wall = stream, sample, wall
+        self._write, self._sample, self._wall = write, sample, wall
         self._sink = CompactSink(
             stream=stream, size=shutil.get_terminal_size, grouping=grouping, top=_ROWS
         )
@@ -68,38 +66,3 @@ class FirstTable:
             delta=False,
             names=snapshot.names,
         )
-
-    def _write(self, text: str) -> None:
-        """A terminal or file that takes no more is no reason to stop serving."""
-        write_if_possible(self._stream, text)
-
-
-def write_if_possible(stream: TextIO, text: str) -> None:
-    """Write all of it and now, or not at all; once that fails, nothing more is written there."""
-    if _would_wait(stream):
-        return
-    try:
-        stream.write(text)
-        stream.flush()
-    except (OSError, ValueError):
-        with suppress(OSError, ValueError):
-            _forget_unwritten(stream)
-
-
-def _would_wait(stream: TextIO) -> bool:
-    """Whether it is a pipe that is full, or a terminal that was stopped: neither may stop us."""
-    poll = select.poll()
-    with suppress(OSError, ValueError):  # one that is no file never waits
-        poll.register(stream.fileno(), select.POLLOUT)
-        return not poll.poll(0)
-    return False
-
-
-def _forget_unwritten(stream: TextIO) -> None:
-    """Have what is still buffered go nowhere: tried again at the end, it would be an error then."""
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(devnull, stream.fileno())
-        stream.flush()
-    finally:
-        os.close(devnull)

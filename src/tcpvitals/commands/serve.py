@@ -17,7 +17,6 @@ import os
 import signal
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tcpvitals.commands import serve_options
@@ -30,13 +29,12 @@ from tcpvitals.model.key import FlowPorts
 
 if TYPE_CHECKING:
     import argparse
-    import socket
     from collections.abc import Callable, Sequence
 
+    from tcpvitals.commands.front import Front
     from tcpvitals.commands.serve_options import ServeOptions
     from tcpvitals.commands.stopping import StopRequest
     from tcpvitals.kernel.settings import Request
-    from tcpvitals.sinks.web.reloading import WebConfigFile
 
 # The flows that are counted, for each one that may be shown: so many may compete.
 _FLOWS_PER_SERIES = 16
@@ -58,33 +56,16 @@ def _run(options: ServeOptions, read: Callable[[], ServeOptions]) -> int:
     stay_single()
     give_memory_back()
     # Not before the options are known to be good: these bring numpy and a web server with them.
+    from tcpvitals.commands.front import open_front  # noqa: PLC0415
     from tcpvitals.commands.stopping import StopRequest  # noqa: PLC0415
-    from tcpvitals.sinks.web.exposure import check_exposure  # noqa: PLC0415
-    from tcpvitals.sinks.web.listening import open_listener, parse_listen  # noqa: PLC0415
 
     stop = StopRequest()
-    listen = parse_listen(options.listen)
-    web = _web_config(options)
-    check_exposure(listen, web.current.config if web else None, insecure=options.insecure_listen)
-    with open_listener(listen) as listener:
-        return _serve(options, read, stop, listener, web)
-
-
-def _web_config(options: ServeOptions) -> WebConfigFile | None:
-    if not options.web_config_file:
-        return None
-    from tcpvitals.commands.service import report  # noqa: PLC0415
-    from tcpvitals.sinks.web.reloading import WebConfigFile  # noqa: PLC0415
-
-    return WebConfigFile(Path(options.web_config_file), report)
+    with open_front(options) as front:
+        return _serve(options, read, stop, front)
 
 
 def _serve(
-    options: ServeOptions,
-    read: Callable[[], ServeOptions],
-    stop: StopRequest,
-    listener: socket.socket,
-    web: WebConfigFile | None,
+    options: ServeOptions, read: Callable[[], ServeOptions], stop: StopRequest, front: Front
 ) -> int:
     from tcpvitals.commands.service import Service  # noqa: PLC0415
     from tcpvitals.kernel import netns  # noqa: PLC0415
@@ -102,7 +83,7 @@ def _serve(
             undo.callback(os.close, _time_programs())
         # Nothing needs it: where it is closed there is no first table.
         stream = None if options.quiet or sys.stdout is None else escaping_output()
-        service = Service(options, live, listener, web, host_netns, plan.attach or "", stream)
+        service = Service(options, live, front, host_netns, plan.attach or "", stream)
         drop(options.user, capabilities_needed(os.uname().release))
         service.run(stop, read)
     return 0

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -17,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
 from tcpvitals import __version__
-from tcpvitals.commands.firsttable import FirstTable, write_if_possible
+from tcpvitals.commands.background import BackgroundWriter
+from tcpvitals.commands.firsttable import FirstTable
 from tcpvitals.commands.naming import Naming
 from tcpvitals.commands.reloading import changes
 from tcpvitals.commands.wall import wall_clock
@@ -28,7 +28,7 @@ from tcpvitals.model.health import Health
 from tcpvitals.model.printable import printable
 from tcpvitals.sinks.prometheus import Exposition, Options, edges_for, usual_seconds
 from tcpvitals.sinks.prometheus.negotiation import choose
-from tcpvitals.sinks.web.limits import Limits
+from tcpvitals.sinks.web.limits import Limits, limits_for
 from tcpvitals.sinks.web.listening import parse_listen
 from tcpvitals.sinks.web.pages import health_page, landing_page, metrics_page
 from tcpvitals.sinks.web.server import Server, ServerOptions
@@ -38,25 +38,19 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    from tcpvitals.commands.front import Front
     from tcpvitals.commands.serve_options import ServeOptions
     from tcpvitals.commands.stopping import StopRequest
     from tcpvitals.model.vitals import VitalsSnapshot
     from tcpvitals.sinks.prometheus import Edges
     from tcpvitals.sinks.prometheus.negotiation import Format
-    from tcpvitals.sinks.web.reloading import WebConfigFile
     from tcpvitals.sources.vitals import LiveVitals
 
 
-# For refreshes, certificates, and connections that were accepted and have yet to be let in.
-_SPARE_FILES: Final = 48
+# For refreshes, certificates and configuration files.
+_SPARE_FILES: Final = 24
 # So often there is something to do between two refreshes.
 _KEEP_UP_S: Final = 1.0
-
-
-def report(line: str) -> None:
-    """Tell the log, a line at a time; a log that is closed, full or gone stops nothing."""
-    if sys.stderr is not None:
-        write_if_possible(sys.stderr, f"tcpvitals: {line}\n")
 
 
 def _once(loop: asyncio.AbstractEventLoop, fd: int, then: Callable[[], None]) -> None:
@@ -65,10 +59,9 @@ def _once(loop: asyncio.AbstractEventLoop, fd: int, then: Callable[[], None]) ->
     then()
 
 
-def _room() -> int:
-    """How many connections there may be without using up the files that a refresh has to open."""
-    left = files_left(Paths().open_files) - _SPARE_FILES
-    return max(1, min(left, Limits().connections))
+def _limits() -> Limits:
+    """Return limits that leave the files that a refresh has to open."""
+    return limits_for(files_left(Paths().open_files) - _SPARE_FILES)
 
 
 def _edges(options: ServeOptions) -> Edges:
@@ -82,8 +75,7 @@ class Service:
         self,
         options: ServeOptions,
         live: LiveVitals,
-        listener: socket.socket,
-        web: WebConfigFile | None,
+        front: Front,
         host_netns: int,
         attach: str,
         stream: TextIO | None,
@@ -92,14 +84,15 @@ class Service:
 
         A first table is shown on `stream`, if there is one.
         """
-        self._options, self._live, self._web = options, live, web
+        self._options, self._live, self._web = options, live, front.web
+        self._log, self._screen = front.log, BackgroundWriter(stream, lambda _lost: "")
         self._host_netns, self._attach = host_netns, attach
         self._naming, self._wall = Naming(), wall_clock()
         self._table = self._first_table(stream) if stream else None
         self._health = Health(live.start_ns)
         self._exposition = self._exposing()
         self._warming: Warming[tuple[Format, bool]] = Warming()
-        self._server = self._serving(listener)
+        self._server = self._serving(front.listener)
         self._worker = ThreadPoolExecutor(1, "refresh")
         self._reading = ThreadPoolExecutor(1, "reload")
         self._is_refreshing = False
@@ -107,7 +100,8 @@ class Service:
 
     def _first_table(self, stream: TextIO) -> FirstTable:
         options = self._options
-        return FirstTable(stream, options.grouping, options.histograms[0], self._wall)
+        sample = options.histograms[0]
+        return FirstTable(stream, options.grouping, sample, self._wall, self._screen.write)
 
     def _exposing(self) -> Exposition:
         options = self._options
@@ -126,11 +120,12 @@ class Service:
 
     def run(self, stop: StopRequest, read: Callable[[], ServeOptions]) -> None:
         """Serve until the end; `read` reads the options again."""
-        try:
-            asyncio.run(self._run(stop, read))
-        finally:
-            self._worker.shutdown()
-            self._reading.shutdown(wait=False)
+        with self._log, self._screen:
+            try:
+                asyncio.run(self._run(stop, read))
+            finally:
+                self._worker.shutdown()
+                self._reading.shutdown(wait=False)
 
     async def _run(self, stop: StopRequest, read: Callable[[], ServeOptions]) -> None:
         loop, stopping = asyncio.get_running_loop(), asyncio.Event()
@@ -167,11 +162,11 @@ class Service:
             listener,
             ServerOptions(
                 listen=parse_listen(options.listen),
-                report=report,
+                report=self._log.report,
                 web=self._web,
                 insecure=options.insecure_listen,
                 added_hosts=options.allow_hosts,
-                limits=Limits(connections=_room()),
+                limits=_limits(),
             ),
         )
 
@@ -228,7 +223,7 @@ class Service:
     def _failed(self, why: str) -> None:
         """Told once, until it is something else."""
         if self._health.failure != why:
-            report(f"cannot refresh: {printable(why)}")
+            self._log.report(f"cannot refresh: {printable(why)}")
         self._health.failed(printable(why))
 
     def _warm(self) -> None:
@@ -277,11 +272,11 @@ class Service:
             reload = changes(self._options, await loop.run_in_executor(self._reading, read))
             self._apply(reload.applied)
         except TcpvitalsError as error:
-            report(f"SIGHUP: {error} (nothing was changed)")
+            self._log.report(f"SIGHUP: {error} (nothing was changed)")
             return
         for option in reload.refused:
-            report(f"SIGHUP: {option} takes a restart")
-        report(f"SIGHUP: {', '.join(reload.changed) or 'nothing'} changed")
+            self._log.report(f"SIGHUP: {option} takes a restart")
+        self._log.report(f"SIGHUP: {', '.join(reload.changed) or 'nothing'} changed")
 
     def _apply(self, options: ServeOptions) -> None:
         """Only what can be changed while everything stays attached."""

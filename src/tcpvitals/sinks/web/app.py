@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import time
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from tcpvitals.model.printable import printable
+from tcpvitals.sinks.web.bodies import Bodies, Reader
+from tcpvitals.sinks.web.limits import PIECE_BYTES
 from tcpvitals.sinks.web.ratelimit import TokenBucket
 from tcpvitals.sinks.web.users import PasswordChecks, Verdict, read_credentials
 
@@ -38,9 +40,17 @@ _HEADERS: Final[Mapping[str, str]] = {
     "cache-control": "no-store",
 }
 _METHODS: Final = ("GET", "HEAD")
-# A big answer goes out in pieces, so that a slow reader has one of them waiting and not a copy of
-# it all.
-_PIECE: Final = 64 * 1024
+
+
+class Client(Reader, Protocol):
+    """The connection that a request came on."""
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it takes nothing any more."""
+
+    def vouch(self) -> None:
+        """Note that it is given a page."""
 
 
 class App:
@@ -62,6 +72,7 @@ class App:
         self._web = web
         self._report = report
         self._passwords = PasswordChecks()
+        self._bodies = Bodies(limits.bodies_bytes)
         # As in the toolkit, the rate is that of the start.
         rate = web.current.config.rate_limit if web else None
         self._bucket = TokenBucket(rate, time.monotonic()) if rate else None
@@ -73,7 +84,9 @@ class App:
         request = Request(scope, receive)
         response = await self._answer(request)
         self._finish(response)
-        await response(scope, receive, _in_pieces(send))
+        client: Client = scope["state"]["client"]
+        with self._bodies.sending(response.body, client):
+            await response(scope, receive, _in_pieces(send, client))
 
     def close(self) -> None:
         """End the thread that checks passwords, if there is one."""
@@ -86,7 +99,7 @@ class App:
         page = self._pages.get(request.scope["path"])
         if page is None:
             return _plain(404, "no such page")
-        request.scope.get("state", {}).get("vouch", _nothing)()
+        request.scope["state"]["client"].vouch()
         return await self._page(page, request)
 
     async def _page(self, page: Page, request: Request) -> Response:
@@ -151,10 +164,6 @@ def _plain(status: int, text: str, headers: Mapping[str, str] | None = None) -> 
     return PlainTextResponse(f"{text}\n", status, headers)
 
 
-def _nothing() -> None:
-    """Stand in where no connection wants to know."""
-
-
 def _header_bytes(request: Request) -> int:
     lines = sum(len(name) + len(value) + 4 for name, value in request.scope["headers"])
     return lines + len(request.scope["raw_path"]) + len(request.scope["query_string"])
@@ -165,17 +174,19 @@ def _has_body(request: Request) -> bool:
     return "transfer-encoding" in request.headers or length.strip("0") != ""
 
 
-def _in_pieces(send: Send) -> Send:
+def _in_pieces(send: Send, client: Client) -> Send:
     async def pieces(message: Message) -> None:
         body = memoryview(message.get("body", b""))
         more = message.get("more_body", False)
-        for start in range(0, max(1, len(body)), _PIECE):
-            is_last = start + _PIECE >= len(body)
-            piece = {"body": body[start : start + _PIECE], "more_body": more or not is_last}
+        for start in range(0, max(1, len(body)), PIECE_BYTES):
+            is_last = start + PIECE_BYTES >= len(body)
+            piece = {"body": body[start : start + PIECE_BYTES], "more_body": more or not is_last}
             await send({**message, **piece})
             await asyncio.sleep(0)  # others have a turn, and we hear of it if the client has gone
+            if client.is_gone:
+                return
 
     async def whole_or_pieces(message: Message) -> None:
-        await (send(message) if len(message.get("body", b"")) <= _PIECE else pieces(message))
+        await (send(message) if len(message.get("body", b"")) <= PIECE_BYTES else pieces(message))
 
     return whole_or_pieces

@@ -20,13 +20,14 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from tcpvitals.sinks.web.limits import Connections, Limits, Standing
+from tcpvitals.sinks.web.limits import PIECE_BYTES, Connections, Limits, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from uvicorn.config import Config
 
+    from tcpvitals.sinks.web.bodies import SlowReaders
     from tcpvitals.sinks.web.tls import Tls
 
 # How long one who sent nonsense may take to read what we think of it, and one who is leaving to go.
@@ -42,6 +43,7 @@ class Shared:
     limits: Limits
     connections: Connections
     tls: Callable[[], Awaitable[Tls | None]] | None
+    slow: SlowReaders
     state: ServerState = field(default_factory=ServerState)
 
 
@@ -50,10 +52,11 @@ class Connection(H11Protocol):
 
     def __init__(self, shared: Shared) -> None:
         """Make one for a connection that is about to be accepted."""
-        super().__init__(shared.config, shared.state, {"vouch": self._vouch})
+        super().__init__(shared.config, shared.state, {"client": self})
         self._limits = shared.limits
         self._all = shared.connections
         self._tls = shared.tls
+        self._slow = shared.slow
         self._handshake: asyncio.Task[None] | None = None
         self._early = b""
         self._ready = False
@@ -63,13 +66,19 @@ class Connection(H11Protocol):
         self._received = 0
         self._timer: asyncio.TimerHandle | None = None
         self._since = self.loop.time()
+        self._stage: Stage | None = Stage.ASKING
 
     # What the limits want to know and do
 
-    def standing(self) -> Standing:
-        """Return what speaks for keeping it."""
-        asked = self._served or self._is_answering()
-        return Standing(asked, not self._idle, self._since)
+    def _note_stage(self) -> None:
+        """Note a change of what it does, by which it is kept or dropped when room is needed."""
+        if self._idle:
+            stage = Stage.IDLE if self._served else Stage.REFUSED
+        else:
+            stage = Stage.ANSWERING if self._is_answering() else Stage.ASKING
+        if stage is not self._stage:
+            self._stage = stage
+            self._all.move(self, stage)
 
     def abort(self) -> None:
         """Drop it at once, here and in the kernel, without waiting for anything to be sent."""
@@ -83,8 +92,18 @@ class Connection(H11Protocol):
         if self._handshake is not None:
             self._handshake.cancel()
 
-    def _vouch(self) -> None:
-        """Note that it was given a page: it is a reader, and not only somebody who connects."""
+    def abort_as_slow(self) -> None:
+        """Drop it, and count it among those that read too slowly."""
+        self._slow.note()
+        self.abort()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it takes nothing any more."""
+        return self._wire.is_closing()
+
+    def vouch(self) -> None:
+        """Note that it is given a page: idle, it is kept longer than one that never was."""
         self._served = True
 
     def _forget(self) -> None:
@@ -97,6 +116,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, with TLS if that is spoken."""
         self._wire = transport
+        transport.set_write_buffer_limits(PIECE_BYTES)
         self._all.admit(self)
         self._watch(self._limits.deadline_s)
         if self._tls is None:
@@ -129,6 +149,7 @@ class Connection(H11Protocol):
             ssl_shutdown_timeout=_PARTING_S,
         )
         if transport is not None and tls.admits(transport.get_extra_info("peercert")):
+            transport.set_write_buffer_limits(PIECE_BYTES)
             self._begin(transport)
 
     # Bytes
@@ -144,6 +165,7 @@ class Connection(H11Protocol):
             self._wake()
             super().data_received(data)
             self._settle()
+            self._note_stage()
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Take note that no more requests come; the one being answered still gets its answer.
@@ -163,6 +185,7 @@ class Connection(H11Protocol):
         self._unset_keepalive_if_required()  # ours counts from the same moment, and to the end
         if not self.transport.is_closing() and not self._settle() and self._is_next_begun():
             self._restart()
+        self._note_stage()
 
     def send_400_response(self, msg: str) -> None:
         """Say what was wrong with what cannot be read on, and leave time to read it.
@@ -207,6 +230,7 @@ class Connection(H11Protocol):
     def _restart(self) -> None:
         """Begin a new deadline, unless something from before is still to be sent."""
         self._idle = False
+        self._stage = None  # another request is a new beginning, even of the same
         if not self._unsent():
             self._since = self.loop.time()
             self._received = 0
@@ -246,7 +270,10 @@ class Connection(H11Protocol):
 
     def _on_time(self) -> None:
         """End it: the deadline has passed, or the idle time."""
-        if not (self._ready and self._idle) or self.transport.is_closing() or self._unsent():
+        if self._ready and self._unsent():
+            self.abort_as_slow()
+            return
+        if not (self._ready and self._idle) or self.transport.is_closing():
             self.abort()
             return
         # Where the deadline found the answer sent after all, the idle time has been running.

@@ -11,10 +11,11 @@ from uvicorn.config import Config
 
 from tcpvitals.model.printable import printable
 from tcpvitals.sinks.web.app import App, Page
+from tcpvitals.sinks.web.bodies import SlowReaders
 from tcpvitals.sinks.web.connection import Connection, Shared
 from tcpvitals.sinks.web.exposure import check_exposure
 from tcpvitals.sinks.web.hosts import allowed_hosts, own_names
-from tcpvitals.sinks.web.limits import Connections, Limits
+from tcpvitals.sinks.web.limits import TURNS, Connections, Limits
 from tcpvitals.sinks.web.listening import BACKLOG, ListenAddress
 
 if TYPE_CHECKING:
@@ -28,12 +29,6 @@ if TYPE_CHECKING:
 # uvicorn logs what clients do wrong; that is for them to know.
 _SILENT: Final = logging.CRITICAL + 1
 _POLL_S: Final = 0.02
-# asyncio accepts as many at a time before it reads from any.  Were it as many as there may be, a
-# flood would push an honest client out before its request was seen.
-_ACCEPTS: Final = 16
-# Turns of the loop between an accept and the connection it makes, and between dropping one, with
-# TLS for instance, and its socket being closed.
-_TURNS: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +63,13 @@ class Server:
         speaks_tls = options.web is not None and options.web.current.tls is not None
         self._app = App(pages, hosts, options.limits, web=options.web, report=options.report)
         self._connections = Connections(options.limits.connections)
+        self._slow = SlowReaders(options.report)
         self._shared = Shared(
             _config(self._app, options),
             options.limits,
             self._connections,
             self._tls if speaks_tls else None,
+            self._slow,
         )
 
     def _hosts(self, added: tuple[str, ...]) -> AllowedHosts:
@@ -111,7 +108,9 @@ class Server:
         loop.set_exception_handler(self._on_loop_error)
         try:
             server = await loop.create_server(
-                lambda: Connection(self._shared), sock=self._listener, backlog=_ACCEPTS
+                lambda: Connection(self._shared),
+                sock=self._listener,
+                backlog=self._options.limits.accepts,
             )
             self._listener.listen(BACKLOG)
             await stop.wait()
@@ -125,6 +124,7 @@ class Server:
             # However it ends: who is cancelled still wants to tell a reader that does not read.
             for connection in self._connections:
                 connection.abort()
+            self._slow.flush()
             self._listener.close()
             self._app.close()
             if self._options.web:
@@ -157,7 +157,7 @@ class Server:
 
 async def _turns() -> None:
     """Let what is under way in the loop happen."""
-    for _ in range(_TURNS):
+    for _ in range(TURNS):
         await asyncio.sleep(0)
 
 

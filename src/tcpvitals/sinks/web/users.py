@@ -1,7 +1,11 @@
-"""Basic auth: who may come in, by bcrypt hashes, without letting guessers eat the processor.
+"""Basic auth: compares passwords with bcrypt hashes without letting guessers occupy the processor.
 
-A check takes tens of milliseconds by design.  So one thread does them, one after the other; a
-right password is remembered; and one who asks for many at once is told to come back.
+A comparison takes tens of milliseconds by design, or a second.  So one thread makes them, one after
+the other, in an order that is fair to networks; a right password is remembered for as long as its
+hash is in the web config; and a client that asks for many at once is answered 429.
+
+What an answer takes does not depend on which users there are: every wrong password costs as much as
+one compared with the dearest hash.
 """
 
 from __future__ import annotations
@@ -11,24 +15,21 @@ import base64
 import binascii
 import hashlib
 import hmac
-import ipaddress
 import os
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tcpvitals.sinks.web.bcrypthash import PASSWORD_BYTES, Hash, decoy
+from tcpvitals.sinks.web.fairqueue import FairQueue, origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_REMEMBERED: Final = 100
-# Waiting checks of one client, and of all: a guesser fills its own share and no more.
+# Waiting comparisons of one host, and of all.
 _WAITING_EACH: Final = 4
-_WAITING_ALL: Final = 16
-# bcrypt reads no more, and Go's gives the same answer whatever follows.
-_PASSWORD_BYTES: Final = 72
-_NETWORK_V6: Final = 64  # who has one IPv6 address has all of its network
+_WAITING_ALL: Final = 32
 
 
 class Verdict(Enum):
@@ -59,76 +60,105 @@ def read_credentials(header: str) -> Credentials | None:
     return Credentials(name, password) if colon else None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Check:
+    """A password to be compared: `known` is the user's hash, None without such a user."""
+
+    user: str
+    password: bytes
+    known: Hash | None
+    dearest: int
+    verdict: asyncio.Future[Verdict] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+    def answer(self, verdict: Verdict) -> None:
+        """Answer, unless the one that asked was cancelled."""
+        if not self.verdict.done():
+            self.verdict.set_result(verdict)
+
+    def compare(self) -> bool:
+        """Compare; if it fails, at the cost of the dearest hash, whatever this user's is.
+
+        Twice the cost of a hash is the cost of the next one: those from `known` to the one before
+        the dearest, and `known` itself, make up the dearest.
+        """
+        if self.known is None:
+            decoy(self.dearest).matches(self.password)
+            return False
+        if self.known.matches(self.password):
+            return True
+        for cost in range(self.known.cost, self.dearest):
+            decoy(cost).matches(self.password)
+        return False
+
+
 class PasswordChecks:
-    """Checks passwords in a thread of its own, begun with the first one."""
+    """Compares passwords in a thread of its own, which begins with the first one."""
 
     def __init__(self) -> None:
-        """Remember nobody yet."""
+        """Begin with nothing remembered."""
         self._secret = os.urandom(32)
-        self._right: dict[bytes, None] = {}
-        self._waiting: Counter[str] = Counter()
+        self._users: Mapping[str, Hash] = {}
+        # By user, the keyed hash of the password that was right; never the password.
+        self._right: dict[str, bytes] = {}
+        self._queue: FairQueue[_Check] = FairQueue(_WAITING_ALL, _WAITING_EACH)
+        self._is_comparing = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords")
 
-    async def check(self, users: Mapping[str, str], claimed: Credentials, client: str) -> Verdict:
-        """Say whether a password is that of a user, for a `client` known by its address."""
-        known = users.get(claimed.name.decode("utf-8", "replace"))
-        digest = self._digest(claimed, known or "")
-        if known is not None and digest in self._right:
+    async def check(self, users: Mapping[str, Hash], claimed: Credentials, client: str) -> Verdict:
+        """Return whether a password is that of a user, for a `client` known by its address."""
+        self._forget_changed(users)
+        user = claimed.name.decode("utf-8", "replace")
+        dearest = max(known.cost for known in users.values())
+        check = _Check(user, claimed.password[:PASSWORD_BYTES], users.get(user), dearest)
+        if self._is_remembered(check):
             return Verdict.RIGHT
-        client = _network(client)
-        if self._waiting[client] >= _WAITING_EACH or self._waiting.total() >= _WAITING_ALL:
-            return Verdict.BUSY
-        # One that nobody has takes as long, so that time does not tell which names there are.
-        same = await self._compare(claimed.password, known or _decoy(users), client)
-        if known is None or not same:
-            return Verdict.WRONG
-        self._remember(digest)
-        return Verdict.RIGHT
+        refused = self._queue.put(origin(client), check)
+        if refused is not None:
+            refused.answer(Verdict.BUSY)
+        self._compare_next()
+        return await check.verdict
 
     def close(self) -> None:
-        """Drop what waits; the check that runs comes to its end by itself."""
+        """Drop what waits; the comparison that runs comes to its end by itself."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def _compare(self, password: bytes, known: str, client: str) -> bool:
-        self._waiting[client] += 1
-        loop = asyncio.get_running_loop()
-        check = loop.run_in_executor(self._thread, _matches, password, known)
-        check.add_done_callback(lambda _check: self._done(client))
-        # Whoever hangs up leaves the check in the queue, and so counted.
-        return await asyncio.shield(check)
+    def _compare_next(self) -> None:
+        """Begin the comparison whose turn it is, unless one runs."""
+        while not self._is_comparing and len(self._queue):
+            check = self._queue.take()
+            if self._is_remembered(check):  # by one that was compared meanwhile
+                check.answer(Verdict.RIGHT)
+                continue
+            self._is_comparing = True
+            loop = asyncio.get_running_loop()
+            compared = loop.run_in_executor(self._thread, check.compare)
+            compared.add_done_callback(lambda done, check=check: self._compared(check, done))  # type: ignore[misc]
 
-    def _done(self, client: str) -> None:
-        self._waiting[client] -= 1
-        if not self._waiting[client]:
-            del self._waiting[client]
+    def _compared(self, check: _Check, done: asyncio.Future[bool]) -> None:
+        self._is_comparing = False
+        if done.cancelled():
+            return  # the server ends
+        if done.exception() is None and done.result():
+            self._right[check.user] = self._digest(check)
+            check.answer(Verdict.RIGHT)
+        else:
+            check.answer(Verdict.WRONG)
+        self._compare_next()
 
-    def _digest(self, claimed: Credentials, known: str) -> bytes:
-        parts = (claimed.name, claimed.password, known.encode())
+    def _forget_changed(self, users: Mapping[str, Hash]) -> None:
+        if users is not self._users:
+            kept = {user for user in self._right if users.get(user) == self._users.get(user)}
+            self._right = {user: self._right[user] for user in kept}
+            self._users = users
+
+    def _is_remembered(self, check: _Check) -> bool:
+        right = self._right.get(check.user)
+        return right is not None and hmac.compare_digest(right, self._digest(check))
+
+    def _digest(self, check: _Check) -> bytes:
+        known = check.known.text if check.known else ""
+        parts = (check.user.encode(), check.password, known.encode())
         message = b"".join(len(part).to_bytes(4) + part for part in parts)
         return hmac.digest(self._secret, message, hashlib.sha256)
-
-    def _remember(self, digest: bytes) -> None:
-        if len(self._right) >= _REMEMBERED:
-            del self._right[next(iter(self._right))]
-        self._right[digest] = None
-
-
-def _matches(password: bytes, known: str) -> bool:
-    import bcrypt  # noqa: PLC0415 only who has users needs it
-
-    return bcrypt.checkpw(password[:_PASSWORD_BYTES], known.encode())
-
-
-def _decoy(users: Mapping[str, str]) -> str:
-    """Return a hash of no password, at the cost of the dearest that there is."""
-    cost = max(known.split("$")[2] for known in users.values())
-    return f"$2b${cost}${'.' * 53}"
-
-
-def _network(client: str) -> str:
-    with suppress(ValueError):
-        if ipaddress.ip_address(client).version == 6:  # noqa: PLR2004
-            return str(
-                ipaddress.ip_network(f"{client.partition('%')[0]}/{_NETWORK_V6}", strict=False)
-            )
-    return client

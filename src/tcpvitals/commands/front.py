@@ -1,0 +1,52 @@
+"""What `serve` meets its clients and its administrator with, taken before anything is loaded."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tcpvitals.commands.log import Log
+from tcpvitals.sinks.web.exposure import check_exposure
+from tcpvitals.sinks.web.listening import open_listener, parse_listen
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
+    from tcpvitals.commands.serve_options import ServeOptions
+    from tcpvitals.sinks.web.reloading import WebConfigFile
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """The socket that listens, the web config if there is one, and the log."""
+
+    listener: socket.socket
+    web: WebConfigFile | None
+    log: Log
+
+
+@contextmanager
+def open_front(options: ServeOptions) -> Iterator[Front]:
+    """Take the address, once the web config is known to be good and enough for it.
+
+    Raises:
+        UsageError: the address or the web config is no good, or one is not enough for the other.
+        ListenError: the address is taken, or not of this host.
+    """
+    listen, log = parse_listen(options.listen), Log(sys.stderr)
+    web = _web_config(options, log)
+    check_exposure(listen, web.current.config if web else None, insecure=options.insecure_listen)
+    with open_listener(listen) as listener:
+        yield Front(listener, web, log)
+
+
+def _web_config(options: ServeOptions, log: Log) -> WebConfigFile | None:
+    if not options.web_config_file:
+        return None
+    from tcpvitals.sinks.web.reloading import WebConfigFile  # noqa: PLC0415 brings yaml and ssl
+
+    return WebConfigFile(Path(options.web_config_file), log.report)
