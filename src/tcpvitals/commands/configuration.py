@@ -165,7 +165,7 @@ class _File:
         except UsageError as error:
             said = str(error).removesuffix(f" (see {self._parser.prog} --help)")
             if key is not None:
-                said = re.sub(r"^argument [^:]*: (--by: )?", "", said)
+                said = re.sub(r"^argument [^:]*: ", "", said)
             self._refuse(said, key)
 
     def _refuse(self, said: str, key: str | None = None, line: int | None = None) -> NoReturn:
