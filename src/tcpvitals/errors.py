@@ -83,3 +83,9 @@ class ListenError(TcpvitalsError):
     """The address to serve on is taken or is not this host's."""
 
     exit_code = 18
+
+
+class ProcError(TcpvitalsError):
+    """The proc file system is not mounted on /proc."""
+
+    exit_code = 19
