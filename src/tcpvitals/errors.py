@@ -89,3 +89,9 @@ class ProcError(TcpvitalsError):
     """The proc file system is not mounted on /proc."""
 
     exit_code = 19
+
+
+class DecodeError(TcpvitalsError):
+    """Bytes that the BPF object or its programs wrote do not have the form that they must have."""
+
+    exit_code = 20
