@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import subprocess
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from conftest import IN_VM
-from serve_lab import PATIENCE_S, Exporter, exporter, free_port
+from serve_lab import COMMAND, PATIENCE_S, Exporter, exporter, free_port
 
 OPTIONS = ("--refresh", "0.5")
 # How often a run is ended in each of several ways; an emulated CPU takes seconds to start one.
@@ -59,6 +61,17 @@ def wait_for_the_last(many: list[Exporter]) -> Exporter:
         assert time.monotonic() < deadline, left
         time.sleep(0.1)
     return left[0]
+
+
+def test_a_port_that_the_kernel_chooses_is_the_one_announced() -> None:
+    command = [*COMMAND, "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        announced = process.stdout.readline()
+        found = re.match(r"serving http://127\.0\.0\.1:([1-9][0-9]*)/metrics;", announced)
+        assert found, announced
+        assert Exporter(process, int(found[1])).get("/")[0] == 200
+        process.terminate()
 
 
 def test_a_full_disk_under_its_standard_output_does_not_stop_it() -> None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import re
 import tomllib
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
-from tcpvitals.errors import UsageError
+from tcpvitals.errors import TcpvitalsError, UsageError
 from tcpvitals.files import FileError, read_file
 from tcpvitals.model.printable import printable
 
@@ -34,7 +36,32 @@ _COMMAS: Final = "[,...]"
 _KINDS: Final = {bool: "true or false", list: "a list", dict: "a table"}
 
 
-def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the options stand that a file gave, by argparse's names for them."""
+
+    keys: Mapping[str, str] = field(default_factory=dict)
+    file: _File | None = None
+
+    @contextmanager
+    def blame(self, *names: str) -> Iterator[None]:
+        """Put FILE:LINE and the key before an error of this block.
+
+        Args:
+            names: the options that the error may be about; the first that the file gave is named.
+        """
+        try:
+            yield
+        except TcpvitalsError as error:
+            key = next((self.keys[name] for name in names if name in self.keys), None)
+            if key is None or self.file is None:
+                raise
+            raise type(error)(self.file.complaint(str(error), key)) from error
+
+
+def parse(
+    parser: argparse.ArgumentParser, arguments: Sequence[str]
+) -> tuple[argparse.Namespace, Places]:
     """Read the command line, and under it the file that its `--config` names.
 
     Raises:
@@ -42,10 +69,12 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse
     """
     given = _given(parser, arguments)
     if "config" not in given:
-        return parser.parse_args(arguments)
-    words = _File(str(given["config"]), parser).words()
-    under = [word for dest, word in words if dest not in given]
-    return parser.parse_args([*under, *arguments])
+        return parser.parse_args(arguments), Places()
+    file = _File(str(given["config"]), parser)
+    under = [option for option in file.options() if option.dest not in given]
+    words = [word for option in under for word in option.words]
+    places = Places({option.dest: option.key for option in under}, file)
+    return parser.parse_args([*words, *arguments]), places
 
 
 def keys(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
@@ -65,6 +94,15 @@ def _given(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[st
     return {dest: value for dest, value in found.items() if value is not None}
 
 
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """One key of the file: what argparse calls it, and the words of a command line that it is."""
+
+    dest: str
+    key: str
+    words: list[str]
+
+
 class _File:
     """One file, read as the words of a command line."""
 
@@ -74,22 +112,28 @@ class _File:
         self._actions = keys(parser)
         self._text = self._read()
 
-    def words(self) -> list[tuple[str, str]]:
-        """Every option it gives: what `argparse` calls it, and the word.
+    def options(self) -> list[_Option]:
+        """Every option it gives.
 
         Raises:
             UsageError: a key or a value is wrong.
         """
         found: dict[argparse.Action, str] = {}
-        words: list[tuple[str, str]] = []
+        options: list[_Option] = []
         for key, value in _flat(self._parsed(self._text)):
             action = self._action(key)
             if action in found:
                 self._refuse(f"the same as {printable(found[action])}", key)
             found[action] = key
-            words += [(action.dest, word) for word in self._words(key, action, value)]
-        self._check(None, [word for _, word in words])
-        return words
+            options.append(_Option(action.dest, key, self._words(key, action, value)))
+        self._check_together(options)
+        return options
+
+    def complaint(self, said: str, key: str) -> str:
+        """Return one line: the file, the line of the key, the key, and what is wrong with it."""
+        line = self._line(key)
+        place = self._name if line is None else f"{self._name}:{line}"
+        return printable(f"{place}: {key}: {said}")
 
     def _read(self) -> str:
         try:
@@ -158,22 +202,35 @@ class _File:
         except ValueError:  # thousands of digits, written in hexadecimal
             return self._refuse("too large a number", key)
 
-    def _check(self, key: str | None, words: Sequence[str]) -> None:
+    def _check_together(self, options: Sequence[_Option]) -> None:
+        """Have the first option refused that contradicts one before it."""
+        words = [word for option in options for word in option.words]
+        if self._fault(words) is None:
+            return
+        words = []
+        for option in options:
+            words += option.words
+            self._check(option.key, words)
+
+    def _check(self, key: str, words: Sequence[str]) -> None:
+        fault = self._fault(words)
+        if fault is not None:
+            self._refuse(fault, key)
+
+    def _fault(self, words: Sequence[str]) -> str | None:
         """Have the parser look at some words alone, so that it is known whose fault it is."""
         try:
             self._parser.parse_args(words)
         except UsageError as error:
             said = str(error).removesuffix(f" (see {self._parser.prog} --help)")
-            if key is not None:
-                said = re.sub(r"^argument [^:]*: ", "", said)
-            self._refuse(said, key)
+            return re.sub(r"^argument [^:]*: ", "", said)
+        return None
 
     def _refuse(self, said: str, key: str | None = None, line: int | None = None) -> NoReturn:
-        line = line if key is None else self._line(key)
+        if key is not None:
+            raise UsageError(self.complaint(said, key))
         place = self._name if line is None else f"{self._name}:{line}"
-        raise UsageError(
-            printable(f"{place}: {said}" if key is None else f"{place}: {key}: {said}")
-        )
+        raise UsageError(printable(f"{place}: {said}"))
 
     def _line(self, key: str) -> int | None:
         return next((line for line, found in _statements(self._text) if key in found), None)

@@ -60,13 +60,16 @@ def _run(options: ServeOptions, read: Callable[[], ServeOptions]) -> int:
     # Not before the options are known to be good: these bring numpy and a web server with them.
     from tcpvitals.commands.stopping import StopRequest  # noqa: PLC0415
     from tcpvitals.sinks.web.exposure import check_exposure  # noqa: PLC0415
-    from tcpvitals.sinks.web.listening import open_listener, parse_listen  # noqa: PLC0415
+    from tcpvitals.sinks.web.listening import open_listener  # noqa: PLC0415
 
     stop = StopRequest()
-    listen = parse_listen(options.listen)
-    web = _web_config(options)
-    check_exposure(listen, web.current.config if web else None, insecure=options.insecure_listen)
-    with open_listener(listen) as listener:
+    with options.places.blame("web_config_file"):
+        web = _web_config(options)
+    config = web.current.config if web else None
+    with options.places.blame("listen"):
+        check_exposure(options.listen, config, insecure=options.insecure_listen)
+        listener = open_listener(options.listen)
+    with listener:
         return _serve(options, read, stop, listener, web)
 
 
@@ -122,9 +125,11 @@ def _request(options: ServeOptions) -> Request:
     from tcpvitals.kernel.settings import Request  # noqa: PLC0415
 
     flows = options.seed_labels
+    with options.places.blame("netns"):
+        selected = in_namespace(options.selection, options.netns)
     return Request(
         options.grouping,
-        in_namespace(options.selection, options.netns),
+        selected,
         options.max_groups,
         totals=True,
         namespaces=True,

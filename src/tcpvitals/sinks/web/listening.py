@@ -11,7 +11,7 @@ import os
 import re
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from tcpvitals.errors import ListenError, UsageError
@@ -84,7 +84,7 @@ def _literal(text: str, version: int, whole: str) -> str:
 
 def _bad_listen(text: str) -> UsageError:
     return UsageError(
-        f"--listen {printable(text)}: not ADDRESS:PORT;"
+        f"'{printable(text)}' is not ADDRESS:PORT;"
         " write 127.0.0.1:2112, [::1]:2112, or :2112 for all addresses"
     )
 
@@ -110,6 +110,11 @@ def open_listener(listen: ListenAddress) -> socket.socket:
         listener.close()
         raise _refused(listen, error) from error
     return listener
+
+
+def bound_address(listen: ListenAddress, listener: socket.socket) -> ListenAddress:
+    """Return the address with the port that the kernel chose, if it was asked to choose one."""
+    return replace(listen, port=listener.getsockname()[1])
 
 
 def _listen(listener: socket.socket, listen: ListenAddress) -> None:
