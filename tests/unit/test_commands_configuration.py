@@ -198,10 +198,11 @@ FAULTS = [
     ('netns = "x"\nuser = "\\u202e"', "2: user: no user '\\u202e'"),
     ("idle = 5\nx = " + "9" * 5000, "2: a number of too many digits"),
     ("idle = 5\nmax-groups = 0x" + "f" * 5000, "2: max-groups: too large a number"),
-    ("x = " + "[" * 60_000, " nested too deeply"),
+    ("x = " + "[" * 16_000, " nested too deeply"),
     ("idle = 5\n" + ".".join("a" * 102) + " = 1", "2: a key of too many parts"),
     (".".join("a" * 101) + " = 1", "1: " + ".".join("a" * 101) + ": no such option"),
-    ("#" * 65_537, " cannot be read: more than 64 KiB"),
+    ("#" * 16_385, " cannot be read: more than 16 KiB"),
+    ("lport = [" + "1," * 257 + "]", "1: lport: more than 256 values"),
     # Statements of several lines, and what looks like other keys inside.
     (
         'by = """\\\n  role,\\\n  max-groups = 0"""\nmax-groups = 0',

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 import tomllib
+from bisect import bisect_left
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
@@ -23,14 +24,18 @@ if TYPE_CHECKING:
 Value: TypeAlias = object
 """What TOML has: text, numbers, truths, lists, dates; tables are no values here."""
 
-_MOST_BYTES: Final = 65_536
+# tomllib takes up to 2 us a byte.
+_MOST_BYTES: Final = 16_384
+# argparse takes time by the square of how often an option is repeated.
+_MOST_VALUES: Final = 256
 # Options about the command line itself, and nothing for a file.
 _NOT_KEYS: Final = frozenset({"config", "help"})
 _MANY_DIGITS: Final = re.compile(r"[0-9_]{600,}")
+_EMPTY: Final = re.compile(r"[ \t\r]*(#|$)")
 # What may end a list, a table or a long string that an earlier line began.
 _MAY_COMPLETE: Final = re.compile(r"""[]}]|\"{3}|'{3}""")
-# Letters parsed, some of them again and again, to find the line of a key: about 0.1 s.
-_MOST_PARSED: Final = 262_144
+# Letters parsed, some of them again and again, to find the line of a key: about 25 ms.
+_MOST_PARSED: Final = 65_536
 _MOST_DOTS: Final = 100
 _COMMAS: Final = "[,...]"
 _KINDS: Final = {bool: "true or false", list: "a list", dict: "a table"}
@@ -187,6 +192,8 @@ class _File:
     def _texts(self, key: str, action: argparse.Action, value: Value) -> list[str]:
         if not isinstance(value, list):
             return [self._text_of(key, value)]
+        if len(value) > _MOST_VALUES:
+            self._refuse(f"more than {_MOST_VALUES} values", key)
         texts = [self._text_of(key, one) for one in value]
         if _COMMAS in str(action.metavar):
             return [",".join(texts)]
@@ -204,13 +211,16 @@ class _File:
 
     def _check_together(self, options: Sequence[_Option]) -> None:
         """Have the first option refused that contradicts one before it."""
-        words = [word for option in options for word in option.words]
-        if self._fault(words) is None:
-            return
-        words = []
-        for option in options:
-            words += option.words
-            self._check(option.key, words)
+
+        def words(end: int) -> list[str]:
+            return [word for option in options[:end] for word in option.words]
+
+        def is_at_fault(end: int) -> bool:
+            return self._fault(words(end)) is not None
+
+        if is_at_fault(len(options)):
+            end = bisect_left(range(len(options)), x=True, key=is_at_fault)
+            self._check(options[end - 1].key, words(end))
 
     def _check(self, key: str, words: Sequence[str]) -> None:
         fault = self._fault(words)
@@ -262,6 +272,9 @@ def _statements(text: str) -> Iterator[tuple[int, set[str]]]:
     """
     heading, statement, first, left = "", "", 1, _MOST_PARSED
     for number, line in enumerate(text.split("\n"), 1):
+        if not statement and _EMPTY.match(line):
+            first = number + 1
+            continue
         statement += f"{line}\n"
         if number > first and not _MAY_COMPLETE.search(line):
             continue

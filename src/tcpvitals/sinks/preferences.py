@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 _WHITESPACE: Final = " \t"
+# Browsers and scrapers send ten at most; what comes after these is ignored.
+_MOST_ENTRIES: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,8 @@ class Preference:
 
 
 def read_preferences(header: str) -> list[Preference]:
-    """Return the entries of a header's value, in its order."""
-    return [_preference(entry) for entry in header.split(",")]
+    """Return the entries of a header's value, in its order, 64 at most."""
+    return [_preference(entry) for entry in header.split(",", _MOST_ENTRIES)[:_MOST_ENTRIES]]
 
 
 def _preference(entry: str) -> Preference:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-_MOST_BYTES: Final = 65_536
+_MOST_BYTES: Final = 32_768
 _LARGEST: Final = 999_999_999
 _SHOWN: Final = 80  # letters of a bad value
 _TAG: Final = "tag:yaml.org,2002:"
