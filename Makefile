@@ -7,16 +7,21 @@ ARGS ?= serve
 KERNELS ?= 5.10 6.1 6.12 6.18 7.3
 # `make test-vm SELECTION=--ci`: each test only on the kernels that it needs.
 SELECTION ?=
+# `make fuzz SECONDS=60`: how long to try inputs.
+SECONDS ?= 600
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
 run: $(VENV)/run
 	$(AS_ROOT) $(BIN)/tcpvitals $(ARGS)
 
 test: lint
-	$(AS_ROOT) env TCPVITALS_PROMTOOL="$$(scripts/fetch-prometheus)/promtool" $(BIN)/python -m pytest -p no:cacheprovider tests/unit tests/kernel
+	$(AS_ROOT) env TCPVITALS_PROMTOOL="$$(scripts/fetch-prometheus)/promtool" $(BIN)/python -m pytest -p no:cacheprovider tests/unit tests/fuzz tests/kernel
 
 unit: $(VENV)/test
-	$(BIN)/python -m pytest -p no:cacheprovider tests/unit
+	$(BIN)/python -m pytest -p no:cacheprovider tests/unit tests/fuzz
+
+fuzz: $(VENV)/test
+	$(BIN)/python tests/fuzz/fuzz.py --seconds $(SECONDS)
 
 lint: $(VENV)/test
 	$(BIN)/ruff check .
@@ -63,4 +68,4 @@ $(VENV)/test: pyproject.toml scripts/install
 	PYTHON=$(PYTHON) scripts/venv $(VENV) '.[test]'
 	touch $@ $(VENV)/run
 
-.PHONY: run test unit lint test-vm bpf bpf-check bench format clean
+.PHONY: run test unit fuzz lint test-vm bpf bpf-check bench format clean

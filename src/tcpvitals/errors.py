@@ -83,3 +83,15 @@ class ListenError(TcpvitalsError):
     """The address to serve on is taken or is not this host's."""
 
     exit_code = 18
+
+
+class ProcError(TcpvitalsError):
+    """The proc file system is not mounted on /proc."""
+
+    exit_code = 19
+
+
+class DecodeError(TcpvitalsError):
+    """Bytes that the BPF object or its programs wrote do not have the form that they must have."""
+
+    exit_code = 20

@@ -95,7 +95,7 @@ def test_syn_acks_whose_events_were_missed_are_counted(
 def test_no_syn_ack_is_counted_twice_however_many_requests_share_a_place(
     open_sockets: Callable[..., LiveSockets],
 ) -> None:
-    """600 requests wait at once for seconds, in 16,384 places: some eleven pairs share one."""
+    """600 requests wait at once, in 16,384 places, of which some eleven pairs share one."""
     with (
         open_link(CLEAN, Impairment(loss=1)) as link,
         open_actor(link.client) as client,

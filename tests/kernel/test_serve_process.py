@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import subprocess
 import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from conftest import IN_VM
-from serve_lab import PATIENCE_S, Exporter, exporter, free_port
+from serve_lab import COMMAND, PATIENCE_S, Exporter, exporter, free_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +54,17 @@ def wait_for_the_last(many: list[Exporter]) -> Exporter:
         assert time.monotonic() < deadline, left
         time.sleep(0.1)
     return left[0]
+
+
+def test_a_port_that_the_kernel_chooses_is_the_one_announced() -> None:
+    command = [*COMMAND, "--listen", "127.0.0.1:0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        announced = process.stdout.readline()
+        found = re.match(r"serving http://127\.0\.0\.1:([1-9][0-9]*)/metrics;", announced)
+        assert found, announced
+        assert Exporter(process, int(found[1])).get("/")[0] == 200
+        process.terminate()
 
 
 def test_sighup_reads_the_file_again_and_says_what_takes_a_restart(tmp_path: Path) -> None:

@@ -73,6 +73,11 @@ FAILURES: dict[str, tuple[tuple[str, ...], int, str]] = {
         12,
         "no /sys/kernel/btf/vmlinux; use a kernel built with CONFIG_DEBUG_INFO_BTF=y",
     ),
+    "no proc": (
+        after("umount --lazy /proc"),
+        19,
+        "needs proc file system on /proc: no /proc/self/status; mount -t proc proc /proc",
+    ),
     "no sysfs": (after("mount -t tmpfs none /sys"), 12, "mount sysfs on /sys"),
     "CPUs hidden": (after("mount -t tmpfs none /sys/devices"), 17, "mount sysfs on /sys"),
     "libbpf absent": (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +14,7 @@ from tcpvitals.commands import configuration
 from tcpvitals.commands.main import Parser
 from tcpvitals.commands.serve_options import ServeOptions, add_options, parse
 from tcpvitals.errors import UsageError
+from tcpvitals.kernel.netns import find_inode
 
 if TYPE_CHECKING:
     import argparse
@@ -180,7 +183,12 @@ FAULTS = [
     ("[web]\n\n# here\nidle = 5", "4: web.idle: no such option"),
     ('idle = 5\nladdr = "::1"\nsaddr = "::1"', "3: saddr: the same as laddr"),
     ("max-groups = 5\nmax_groups = 5", "2: max_groups: the same as max-groups"),
-    ("ipv4 = true\nipv6 = true", " argument -6/--ipv6: not allowed with argument -4/--ipv4"),
+    ("ipv4 = true\nipv6 = true", "2: ipv6: not allowed with argument -4/--ipv4"),
+    ("quiet = true\nipv6 = true\nidle = 5\nipv4 = true", "4: ipv4: not allowed with argument -6"),
+    ('\nlisten = "2112"', "2: listen: '2112' is not ADDRESS:PORT"),
+    ('laddr = "::1"\nipv4 = true', "1: laddr: -4 contradicts the local address ::1/128"),
+    ('ipv6 = true\nraddr = "10.0.0.1"', "2: raddr: -6 contradicts the remote address 10.0.0.1/32"),
+    ('raddr = "::1"\nladdr = "10.0.0.1"', "2: laddr: local address 10.0.0.1/32 and remote"),
     ("idle = 5\nidle = 6", "2: not TOML: Cannot overwrite a value"),
     ("idle = 5\nidle 6", "2: not TOML: Expected '=' after a key"),
     ('idle = 5\nby = "', "2: not TOML: "),
@@ -190,10 +198,11 @@ FAULTS = [
     ('netns = "x"\nuser = "\\u202e"', "2: user: no user '\\u202e'"),
     ("idle = 5\nx = " + "9" * 5000, "2: a number of too many digits"),
     ("idle = 5\nmax-groups = 0x" + "f" * 5000, "2: max-groups: too large a number"),
-    ("x = " + "[" * 60_000, " nested too deeply"),
+    ("x = " + "[" * 16_000, " nested too deeply"),
     ("idle = 5\n" + ".".join("a" * 102) + " = 1", "2: a key of too many parts"),
     (".".join("a" * 101) + " = 1", "1: " + ".".join("a" * 101) + ": no such option"),
-    ("#" * 65_537, " cannot be read: more than 64 KiB"),
+    ("#" * 16_385, " cannot be read: more than 16 KiB"),
+    ("lport = [" + "1," * 257 + "]", "1: lport: more than 256 values"),
     # Statements of several lines, and what looks like other keys inside.
     (
         'by = """\\\n  role,\\\n  max-groups = 0"""\nmax-groups = 0',
@@ -210,6 +219,44 @@ FAULTS = [
 @pytest.mark.parametrize(("text", "said"), FAULTS, ids=[said[:30] for _, said in FAULTS])
 def test_a_fault_is_told_with_its_line_and_key(path: Path, text: str, said: str) -> None:
     assert refusal(path, text).startswith(said)
+
+
+def test_a_contradiction_with_the_command_line_names_the_key_of_the_file(path: Path) -> None:
+    assert refusal(path, '# filters\nladdr = "::1"', "-4").startswith("2: laddr: -4 contradicts")
+    assert refusal(path, "ipv6 = true", "-a", "10.0.0.1").startswith("1: ipv6: -6 contradicts")
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "said"),
+    [
+        ('listen = "0.0.0.0:1"', 2, "1: listen: --listen 0.0.0.0:1 can be reached from other"),
+        ('quiet = true\nlisten = "192.0.2.1:1"\ninsecure-listen = true', 18, "2: listen: cannot "),
+        ('\nweb.config.file = "/nowhere.yml"', 2, "2: web.config.file: cannot read /nowhere.yml: "),
+        ('[web]\nconfig.file = "/nowhere.yml"', 2, "2: web.config.file: cannot read /nowhere.yml"),
+        (
+            'listen = "127.0.0.1:0"\nnetns = "no-such"',
+            2,
+            "2: netns: no network namespace 'no-such'",
+        ),
+    ],
+)
+def test_what_is_found_when_it_is_used_is_told_with_its_line_too(
+    path: Path, text: str, status: int, said: str
+) -> None:
+    path.write_text(text)
+    words = ("tcpvitals", "serve", "--config", str(path), "-d", "0.1")
+    done = subprocess.run((sys.executable, "-m", *words), check=False, capture_output=True)
+    assert done.returncode == status
+    assert done.stderr.decode().startswith(f"tcpvitals: {path}:{said}")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_what_the_command_line_says_is_not_blamed_on_the_file(path: Path) -> None:
+    path.write_text('listen = "127.0.0.1:2112"\nnetns = "host"\n')
+    options = asked("--config", str(path), "--listen=127.0.0.1:1", "--netns=no-such")
+    with pytest.raises(UsageError) as raised, options.places.blame("netns"):
+        find_inode("no-such")
+    assert str(raised.value).startswith("no network namespace 'no-such'")
 
 
 @pytest.mark.parametrize("name", ["missing.toml", ".", "missing/too.toml", "a\x1b.toml"])

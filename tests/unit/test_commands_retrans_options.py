@@ -211,10 +211,13 @@ def test_a_buffer_is_a_power_of_two(text: str) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--by", "x"), f"--by: 'x' is not one of {FIELDS}"),
-        (("-c", "--by", "raddr,"), f"--by: '' is not one of {FIELDS}"),
-        (("--by", "process,process"), "--by: 'process' is there twice"),
-        (("--by", "cgroup/8"), "--by: 'cgroup/8': only laddr and raddr take a prefix"),
+        (("--by", "x"), f"argument --by: 'x' is not one of {FIELDS} {SEE_HELP}"),
+        (("-c", "--by", "raddr,"), f"argument --by: '' is not one of {FIELDS} {SEE_HELP}"),
+        (("--by", "process,process"), f"argument --by: 'process' is there twice {SEE_HELP}"),
+        (
+            ("--by", "cgroup/8"),
+            f"argument --by: 'cgroup/8': only laddr and raddr take a prefix {SEE_HELP}",
+        ),
         (("-4", "-A", "::1"), "-4 contradicts the remote address ::1/128"),
         (("-4", "-6"), f"argument -6/--ipv6: not allowed with argument -4/--ipv4 {SEE_HELP}"),
         (("--top", "1", "--all"), f"argument --all: not allowed with argument --top {SEE_HELP}"),

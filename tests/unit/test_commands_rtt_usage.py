@@ -13,7 +13,7 @@ NOT_SECONDS = ["0", "-1", "0.009", "nan", "inf", "1e9", "ten", "", "1_0", "\u066
 NOT_PORTS = ["0", "65536", "-1", "http", "", "80,", ",", "80,0", "8 0", "1_0", "9" * 5000, "80-90"]
 NOT_ADDRESSES = ["", "host", "10.0.0", "10.0.0.256", "10.0.0.1/33", "::/129", "fe80::1%eth0", "1.2"]
 NOT_NUMBERS = ["0", "-1", "1.5", "many", "", "1000001", "9" * 5000, "+5", "1_0"]
-NOT_GROUPINGS = ["host", "raddr,raddr", "raddr,", "lport/8", "raddr/129", "raddr/x", "raddr/24/129"]
+NOT_GROUPINGS = ["host", "raddr,raddr", "raddr,", "lport/8", "raddr/99", "raddr/x", "raddr/24/129"]
 
 
 def complaint(*words: str) -> str:
@@ -30,6 +30,12 @@ def complaint(*words: str) -> str:
 @pytest.mark.parametrize("text", NOT_SECONDS)
 def test_a_time_is_a_number_of_seconds(option: str, text: str) -> None:
     assert "is not a number of seconds" in complaint(f"{option}={text}")
+
+
+@pytest.mark.parametrize("text", ["-1", "-0.5", "-10"])
+def test_a_negative_number_after_an_option_is_its_value(text: str) -> None:
+    said = f"'{text}' is not a number of seconds, 0.01 at least (see tcpvitals rtt --help)"
+    assert complaint("-i", text) == f"argument -i/--interval: {said}"
 
 
 @pytest.mark.parametrize("option", ["--lport", "--rport", "--sport", "--dport", "-sport", "-dport"])
@@ -63,7 +69,7 @@ def test_a_number_of_groups_is_a_whole_number_up_to_a_million(option: str, text:
 
 @pytest.mark.parametrize("text", NOT_GROUPINGS)
 def test_a_grouping_is_of_fields_that_exist_each_once(text: str) -> None:
-    assert complaint("--by", text).startswith("--by: ")
+    assert complaint("--by", text).startswith("argument --by: '")
 
 
 @pytest.mark.parametrize(

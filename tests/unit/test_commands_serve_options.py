@@ -22,10 +22,11 @@ from tcpvitals.kernel.users import User
 from tcpvitals.model.key import Field, FlowPorts, Grouping, Prefix
 from tcpvitals.model.measurement import Sample
 from tcpvitals.model.selection import Selection
+from tcpvitals.sinks.web.listening import ListenAddress
 
 DEFAULTS = ServeOptions(
     config=None,
-    listen="127.0.0.1:2112",
+    listen=ListenAddress("127.0.0.1", 2112),
     web_config_file=None,
     insecure_listen=False,
     allow_hosts=(),
@@ -77,7 +78,7 @@ def test_without_options_it_is_what_the_manual_says() -> None:
 @pytest.mark.parametrize(
     ("words", "name", "value"),
     [
-        (["--listen", "[::1]:9"], "listen", "[::1]:9"),
+        (["--listen", "[::1]:9"], "listen", ListenAddress("::1", 9)),
         (["--web.config.file", "web.yml"], "web_config_file", "web.yml"),
         (["--web.config.file=web.yml"], "web_config_file", "web.yml"),
         (["--web-config-file", "web.yml"], "web_config_file", "web.yml"),
@@ -226,7 +227,7 @@ def test_what_programs_do_not_depend_on_is_changed(name: str, value: object, opt
     ("name", "value", "option"),
     [
         ("config", "other.toml", "--config"),
-        ("listen", "127.0.0.1:1", "--listen"),
+        ("listen", ListenAddress("127.0.0.1", 1), "--listen"),
         ("insecure_listen", True, "--insecure-listen"),
         ("grouping", Grouping(), "--by"),
         ("netns", "blue", "--netns"),
@@ -270,7 +271,7 @@ def test_some_can_change_while_others_are_refused() -> None:
 
 def test_every_option_either_can_change_or_cannot() -> None:
     names = {field.name for field in dataclasses.fields(ServeOptions)}
-    assert CHANGEABLE.keys() | FIXED.keys() | {"selection"} == names
+    assert CHANGEABLE.keys() | FIXED.keys() | {"selection", "places"} == names
     assert CHANGEABLE.keys().isdisjoint(FIXED)
     filters = {field.name for field in dataclasses.fields(Selection)}
     assert FIXED_FILTERS.keys() | {"family", "netns_inode"} == filters

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 IMAGE = f"tcpvitals:{VERSION}"
-PORT = int(parse(argparse.ArgumentParser(), []).listen.rpartition(":")[2])
+PORT = parse(argparse.ArgumentParser(), []).listen.port
 CAPABILITIES = ["BPF", "PERFMON"]
 YAML = sorted(path for end in ("yml", "yaml") for path in DEPLOY.rglob(f"*.{end}"))
 SCRIPTS = [ROOT / "scripts/fetch-prometheus"]
@@ -81,7 +81,7 @@ def test_the_pods_see_the_node() -> None:
 def test_the_pods_listen_on_the_node_and_want_a_password() -> None:
     words = [word.replace("$(NODE_IP)", "192.0.2.1") for word in container()["args"]]
     asked = arguments(*words)
-    assert asked.listen == f"192.0.2.1:{PORT}"
+    assert str(asked.listen) == f"192.0.2.1:{PORT}"
     assert asked.insecure_listen is False
     (mount,) = [one for one in container()["volumeMounts"] if one["name"] == "web"]
     assert asked.web_config_file == f"{mount['mountPath']}/web.yml"

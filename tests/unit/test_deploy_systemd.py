@@ -81,5 +81,5 @@ def test_the_examples_in_the_configuration_are_right(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text("\n".join(examples))
     said = options("--config", str(file))
-    assert said.listen == "0.0.0.0:2112"
+    assert str(said.listen) == "0.0.0.0:2112"
     assert said.web_config_file == "/run/credentials/tcpvitals.service/web.yml"

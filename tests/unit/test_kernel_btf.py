@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from test_kernel_madeup import OBJECTS, layouts
 
+from tcpvitals.errors import DecodeError
 from tcpvitals.kernel.btf import Layouts
 from tcpvitals.kernel.keys import ROLES
 from tcpvitals.model.histogram import BUCKETS
@@ -140,8 +141,8 @@ def test_settings_start_their_section() -> None:
 @pytest.mark.parametrize(
     ("section", "variable"), [(".rodata", "no_such"), (".nowhere", "settings"), (".maps", "rtt")]
 )
-def test_an_unknown_variable_is_a_key_error(section: str, variable: str) -> None:
-    with pytest.raises(KeyError):
+def test_an_unknown_variable_is_named(section: str, variable: str) -> None:
+    with pytest.raises(DecodeError, match=rf"no (variable {variable} in|section) \{section}"):
         layouts().variable_offset(section, variable)
 
 
@@ -150,14 +151,14 @@ def test_maps_are_variables_of_their_section() -> None:
 
 
 @pytest.mark.parametrize("name", ["no_such", "cause"])
-def test_an_unknown_struct_is_a_key_error(name: str) -> None:
-    with pytest.raises(KeyError):
+def test_an_unknown_struct_is_named(name: str) -> None:
+    with pytest.raises(DecodeError, match=f"no struct {name};"):
         layouts().struct(name)
 
 
 @pytest.mark.parametrize("name", ["no_such", "settings"])
-def test_an_unknown_enum_is_a_key_error(name: str) -> None:
-    with pytest.raises(KeyError):
+def test_an_unknown_enum_is_named(name: str) -> None:
+    with pytest.raises(DecodeError, match=f"no enum {name};"):
         layouts().enum(name)
 
 
@@ -223,5 +224,54 @@ def test_qualifiers_and_typedefs_are_looked_through() -> None:
 def test_a_kind_that_no_record_should_have_is_refused_by_name(kind: int) -> None:
     odd = a_type(5, kind, 8)
     record = a_type(1, STRUCT, 8, 3, 1, 0, entries=1)
-    with pytest.raises(TypeError, match=rf"BTF kind {kind} \(odd\) in a record"):
+    with pytest.raises(DecodeError, match=rf"BTF kind {kind} \(odd\) in a record"):
         Layouts(made_up_btf(odd, record, names=b"s\0a\0odd\0")).struct("s")
+
+
+@pytest.mark.parametrize("size", [0, 1, 23, 24, 25, 40, -1])
+def test_btf_that_is_cut_off_is_one_error_of_its_own(size: int) -> None:
+    raw = made_up_btf(*qualified(), names=b"s\0a\0")
+    with pytest.raises(DecodeError, match=r"^cannot decode the BTF of the BPF object: ") as raised:
+        Layouts(raw[:size])
+    assert raised.value.exit_code == 20
+    assert str(raised.value).isprintable()
+
+
+@pytest.mark.parametrize("header", [b"\xeb\x9f\1\0", b"\x9f\xeb\2\0"])
+def test_another_magic_or_version_is_refused(header: bytes) -> None:
+    raw = made_up_btf(*qualified(), names=b"s\0a\0")
+    with pytest.raises(DecodeError, match="are not BTF's"):
+        Layouts(header + raw[4:])
+
+
+def test_a_type_that_is_cut_off_is_refused_and_not_read_in_part() -> None:
+    short = a_type(1, STRUCT, 16, 3, 5, 32, entries=2)
+    with pytest.raises(DecodeError, match="type 1 is cut off"):
+        Layouts(made_up_btf(*list(qualified())[:5], short, names=b"s\0a\0"))
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        (3, 1, 0),  # itself
+        (3, 99, 0),  # no such type
+        (99, 2, 0),  # a name outside the names
+        (5, 2, 0),  # a name that is not UTF-8
+        (3, 2, 4),  # a bit-field
+        (3, 2, 1024),  # past the struct's end
+        (3, 3, 0),  # an integer of three bytes
+        (3, 4, 0),  # a typedef of itself
+        (3, 5, 0),  # an array of four thousand million elements
+    ],
+)
+def test_a_member_that_cannot_be_is_the_same_error(member: tuple[int, int, int]) -> None:
+    types = (
+        a_type(1, STRUCT, 16, *member, entries=1),
+        a_type(0, INT, 4, 32),
+        a_type(0, INT, 3, 24),
+        a_type(0, TYPEDEF, 4),
+        a_type(0, ARRAY, 0, 2, 2, 0xFFFFFFFF),
+    )
+    layouts_ = Layouts(made_up_btf(*types, names=b"s\0a\0\xff\0"))
+    with pytest.raises(DecodeError, match=r"^cannot decode the BTF of the BPF object: "):
+        layouts_.struct("s")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from test_kernel_madeup import OBJECTS, layouts
 from test_sink_madeup_events import CHANGED, ENDS6, NOBODY, OWNER, RESENT, SYNACK
 
+from tcpvitals.errors import DecodeError
 from tcpvitals.kernel.event_records import EventRecords
 from tcpvitals.model.event import Cause, Ends, Owner, Retransmission, StateChange
 
@@ -151,6 +152,22 @@ def test_numbers_are_whole_pythons_own_and_as_large_as_the_kernels() -> None:
     [event] = decoded([encoded(largest)])
     assert event == largest
     assert type(event.time_ns) is int
+
+
+@pytest.mark.parametrize(
+    ("records", "why"),
+    [
+        ([b""], "4 bytes"),
+        ([encoded(RESENT)[:-1]], "bytes of kind 1, which has"),
+        ([encoded(CHANGED), encoded(CHANGED)[:-8], encoded(CHANGED)[:8]], "bytes"),
+        ([encoded(RESENT), encoded(RESENT)[:40]], "84 bytes"),
+        ([bytes(500)], "unknown kind 0"),
+        ([b"\xff" * 500], "unknown kind 4294967295"),
+    ],
+)
+def test_a_record_that_cannot_be_is_one_error_of_its_own(records: list[bytes], why: str) -> None:
+    with pytest.raises(DecodeError, match=f"^cannot decode a record of an event: .*{why}"):
+        decoded(records)
 
 
 # --- any events, in any order ------------------------------------------------------------

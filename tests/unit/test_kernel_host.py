@@ -96,6 +96,17 @@ def test_programs_are_known_to_be_guarded_since_6_2(release: str, answer: Answer
     assert host.guard_fact(release).answer is answer
 
 
+# --- /proc -------------------------------------------------------------------------------
+
+
+def test_proc_that_is_not_mounted_is_a_no_that_says_how_to_mount_it(paths: host.Paths) -> None:
+    assert host.proc_fact(paths.status).answer is Answer.YES
+    paths.status.unlink()
+    fact = host.proc_fact(paths.status)
+    assert (fact.answer, fact.seen) == (Answer.NO, f"no {paths.status}")
+    assert fact.remedy == "mount -t proc proc /proc"
+
+
 # --- BTF and lockdown --------------------------------------------------------------------
 
 
@@ -270,6 +281,7 @@ def test_reading_answers_every_question_that_needs_no_loading(paths: host.Paths)
     write_capabilities(paths.status, 0)
     facts = host.readable_facts("6.12.0", replace(paths, lockdown=Path("/nonexistent")))
     assert {question: fact.answer for question, fact in facts.items()} == {
+        Question.PROC: Answer.YES,
         Question.KERNEL: Answer.YES,
         Question.BTF: Answer.YES,
         Question.LIBBPF: Answer.YES,

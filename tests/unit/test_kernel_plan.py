@@ -14,6 +14,7 @@ from tcpvitals.errors import (
     LockdownError,
     NoBtfError,
     PrivilegeError,
+    ProcError,
     ResourceError,
     TcpvitalsError,
 )
@@ -23,6 +24,7 @@ from tcpvitals.kernel.plan import FOLLOWING, Attach, choose_attach, make_plan, m
 # One record is 3136 bytes.
 RECORD_BYTES = 3136
 NEEDED = [
+    (Question.PROC, ProcError, 19),
     (Question.OPEN_FILES, ResourceError, 17),
     (Question.LIBBPF, LibbpfError, 14),
     (Question.KERNEL, KernelTooOldError, 11),
@@ -58,8 +60,8 @@ def test_nothing_else_alone_stops_us(question: Question) -> None:
 def test_of_several_things_missing_the_one_to_mend_first_is_named() -> None:
     everything = host(*((question, no(question)) for question in Question))
     error = missing(everything)
-    assert isinstance(error, ResourceError)
-    assert "open files" in str(error)
+    assert isinstance(error, ProcError)
+    assert "/proc" in str(error)
 
 
 def test_a_host_that_hides_its_cpus_gets_no_plan() -> None:

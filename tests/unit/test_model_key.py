@@ -40,14 +40,14 @@ def test_no_field_is_the_whole_host(text: str) -> None:
         ("raddr/32", Prefix(32, 48)),
         ("raddr/33", Prefix(24, 33)),
         ("raddr/48", Prefix(24, 48)),
-        ("raddr/128", Prefix(24, 128)),
+        ("raddr/64", Prefix(24, 64)),
         ("raddr/24/56", Prefix(24, 56)),
         ("raddr/16/0", Prefix(16, 0)),
         ("raddr/32/128", Prefix(32, 128)),
     ],
 )
 def test_a_prefix_has_a_length_for_each_family(text: str, prefix: Prefix) -> None:
-    """Up to 32 is IPv4's, above it IPv6's; the family left out gets its usual length."""
+    """Up to 32 is IPv4's, up to 64 IPv6's; the family left out gets its usual length."""
     grouping = Grouping.parse(text)
 
     assert grouping.prefix(Field.RADDR) == grouping.raddr_prefix == prefix
@@ -71,7 +71,12 @@ def test_both_addresses_have_prefixes_of_their_own() -> None:
         ("raddr,raddr/24", "'raddr' is there twice"),
         ("rport/8", "'rport/8': only laddr and raddr"),
         ("raddr/", "'raddr/'"),
+        ("raddr/65", "'raddr/65' has no good prefix length: /0 to /32 for IPv4, /33 to /64 for"),
+        ("raddr/99", "'raddr/99' has no good prefix length"),
         ("raddr/129", "'raddr/129'"),
+        ("laddr/" + "9" * 5001, "9' has no good prefix length"),
+        ("laddr/24/" + "9" * 5001, "9' has no good prefix length"),
+        ("laddr/" + "0" * 5001, "0' has no good prefix length"),
         ("raddr/24/129", "'raddr/24/129'"),
         ("raddr/33/64", "'raddr/33/64'"),
         ("raddr/24/56/1", "'raddr/24/56/1'"),

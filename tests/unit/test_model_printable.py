@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 
 import pytest
@@ -25,6 +26,8 @@ ANY_CHARACTER = st.characters(codec=None, categories=None)
         ("\U000e0041", r"\U000e0041"),
         (b"ok \xff\xc3\xa9", "ok \\xffé"),
         (b"\x1b]0;title\x07", r"\x1b]0;title\x07"),
+        ("ok \udc80\udcff", r"ok \x80\xff"),
+        ("\udc7f\udd00", r"\udc7f\udd00"),
         ("", ""),
     ],
 )
@@ -44,3 +47,8 @@ def test_nothing_but_what_is_drawn_comes_out(text: str | bytes) -> None:
     assert {unicodedata.category(char)[0] for char in shown if char != " "} <= set("LMNPS")
     assert shown.encode().decode() == shown
     assert printable(shown) == shown
+
+
+@given(st.binary())
+def test_bytes_and_what_python_makes_of_them_are_shown_alike(name: bytes) -> None:
+    assert printable(os.fsdecode(name)) == printable(name)

@@ -78,7 +78,7 @@ def test_a_key_has_all_its_fields_as_text_in_the_groupings_order() -> None:
     print_ = first_print(snapshot({key: [1]}), netns_names={7: "a\x1b\udcff"})
     text = written(partial(JsonLinesSink, grouping=grouping), print_)
 
-    assert '"key":{"role":"server","rport":"0","netns":"a\\u001b\\udcff"}' in text
+    assert '"key":{"role":"server","rport":"0","netns":"a\\\\x1b\\\\xff"}' in text
     assert text.isascii()
 
 

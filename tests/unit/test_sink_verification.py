@@ -76,7 +76,7 @@ LINES = """\
 "TCPSlowStartRetrans":{"ours":1234567890,"kernel":1234567887,"difference":3,"allowed":0,
 "explanation":null,"explained":false}},"explained":false}
 
-{"type":"verify","time":"2024-05-06T12:34:56.789Z","netns":"blue\\u001b[31m","counters":{
+{"type":"verify","time":"2024-05-06T12:34:56.789Z","netns":"blue\\\\x1b[31m","counters":{
 "RetransSegs":{"ours":4,"kernel":4,"difference":0,"allowed":0,"explanation":null,
 "explained":true}},"explained":true}
 
@@ -116,8 +116,8 @@ def test_a_line_has_every_field_in_its_order_and_idle_namespaces_have_none() -> 
     assert found == [line.replace("\n", "") for line in LINES.split("\n\n")]
 
 
-def test_a_name_in_json_is_what_it_was() -> None:
-    assert json.loads(lines(REPORTS[1])[0])["netns"] == "blue\x1b[31m"
+def test_a_name_in_json_is_escaped_as_everywhere() -> None:
+    assert json.loads(lines(REPORTS[1])[0])["netns"] == r"blue\x1b[31m"
 
 
 def test_nothing_counted_is_no_line() -> None:

@@ -11,7 +11,7 @@ import pytest
 from tcpvitals.errors import ListenError, UsageError
 from tcpvitals.sinks.web.bcrypthash import decoy
 from tcpvitals.sinks.web.exposure import check_exposure
-from tcpvitals.sinks.web.listening import ListenAddress, open_listener, parse_listen
+from tcpvitals.sinks.web.listening import ListenAddress, bound_address, open_listener, parse_listen
 from tcpvitals.sinks.web.ratelimit import RateLimit
 from tcpvitals.sinks.web.webconfig import WebConfig
 
@@ -50,6 +50,14 @@ def test_what_is_no_address_and_port_is_an_error_of_usage(text: str) -> None:
 def test_an_address_is_written_as_it_is_read() -> None:
     for text in ("127.0.0.1:2112", "[::1]:2112", "[fe80::1%eth0]:80"):
         assert str(parse_listen(text)) == text
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_the_port_that_the_kernel_chose_is_the_one_that_answers(address: str) -> None:
+    with open_listener(ListenAddress(address, 0)) as listener:
+        bound = bound_address(ListenAddress(address, 0), listener)
+        assert (bound.address, bound.port > 0) == (address, True)
+        socket.create_connection((address, bound.port)).close()
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,20 @@ def test_a_body_in_chunks_is_refused_and_read_over(server: Running) -> None:
         assert read_answer(client).status == 200
 
 
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+@pytest.mark.parametrize(("method", "status"), [("GET", 413), ("HEAD", 413), ("POST", 405)])
+def test_a_request_with_two_lengths_is_refused_and_the_connection_closed(
+    server: Running, method: str, status: int, version: str
+) -> None:
+    lengths = ("Content-Length: 5", "Transfer-Encoding: chunked")
+    asked = request(f"{method} /metrics HTTP/{version}", *lengths)
+    with server.connect() as client:
+        client.sendall(asked + b"0\r\n\r\n" + GET)
+        answer = read_answer(client, is_head=method == "HEAD")
+        assert (answer.status, answer.headers["connection"]) == (status, "close")
+        assert is_closed(client)
+
+
 def test_a_body_of_no_length_is_none(server: Running) -> None:
     assert server.ask(request("GET /metrics HTTP/1.1", "Content-Length: 0")).status == 200
 

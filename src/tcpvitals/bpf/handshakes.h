@@ -23,7 +23,7 @@ struct handshake {
 	__u32 sent_number; /* the initial sequence number of its SYN-ACKs: each request's own */
 	__u32 retransmitted;
 	__u32 timeouts;
-	__u32 taken_s; /* when it took the place of another, in boot time */
+	__u32 taken_s; /* when it took the place of another, as in counted_s() */
 };
 
 /* Each has its one place; of two that fall on the same, the older is forgotten: of that one, what
@@ -66,32 +66,34 @@ static __always_inline struct handshake *place_of(__u64 hash)
 	return bpf_map_lookup_elem(&handshakes, &place);
 }
 
-static __always_inline __u32 now_s(void)
+/* For how long we have counted. */
+static __always_inline __u32 counted_s(void)
 {
-	return bpf_ktime_get_boot_ns() / 1000000000;
+	__s32 counted = bpf_ktime_get_boot_ns() / 1000000000 - counting_since_s;
+
+	return counting_since_s && counted > 0 ? counted : 0;
 }
 
-/* Whether what we know of a request is all that there was, if there is nothing at its place: it
- * must have begun after we did, and after another one took the place.  Its timer waits for 1 s at
- * first, and then for twice as long each time. */
+/* Whether a request of which nothing is at its place must have begun after we did, and after
+ * another one took the place: then all its events were missed.  Its timer waits for 1 s at first,
+ * and then for twice as long each time. */
 static __always_inline bool is_ours(const struct handshake *known, __u32 retransmitted,
                                     __u32 timeouts)
 {
-	__u32 since_s = counting_since_s > known->taken_s ? counting_since_s : known->taken_s;
 	__u32 turns = retransmitted > timeouts ? retransmitted : timeouts;
 
-	return counting_since_s && turns < MANY && now_s() - since_s > 2u << turns;
+	return turns < MANY && counted_s() > known->taken_s + (2u << turns);
 }
 
-/* Where nothing is known of a request, what it had before this event is taken as counted, unless
- * all its events must have been missed. */
+/* Where nothing is known of a request, what it had before this event is taken as counted, unless it
+ * is ours. */
 static __always_inline void begin_handshake(struct handshake *known, __u64 hash,
                                             __u32 retransmitted, __u32 timeouts)
 {
 	bool missed = is_ours(known, retransmitted, timeouts);
 
 	known->ends = hash;
-	known->taken_s = now_s();
+	known->taken_s = counted_s();
 	known->retransmitted = missed ? 0 : retransmitted;
 	known->timeouts = missed ? 0 : timeouts;
 }

@@ -9,9 +9,12 @@ from __future__ import annotations
 import argparse
 import re
 import tomllib
+from bisect import bisect_left
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NoReturn, TypeAlias
 
-from tcpvitals.errors import UsageError
+from tcpvitals.errors import TcpvitalsError, UsageError
 from tcpvitals.files import FileError, read_file
 from tcpvitals.model.printable import printable
 
@@ -21,20 +24,49 @@ if TYPE_CHECKING:
 Value: TypeAlias = object
 """What TOML has: text, numbers, truths, lists, dates; tables are no values here."""
 
-_MOST_BYTES: Final = 65_536
+# tomllib takes up to 2 us a byte.
+_MOST_BYTES: Final = 16_384
+# argparse takes time by the square of how often an option is repeated.
+_MOST_VALUES: Final = 256
 # Options about the command line itself, and nothing for a file.
 _NOT_KEYS: Final = frozenset({"config", "help"})
 _MANY_DIGITS: Final = re.compile(r"[0-9_]{600,}")
+_EMPTY: Final = re.compile(r"[ \t\r]*(#|$)")
 # What may end a list, a table or a long string that an earlier line began.
 _MAY_COMPLETE: Final = re.compile(r"""[]}]|\"{3}|'{3}""")
-# Letters parsed, some of them again and again, to find the line of a key: about 0.1 s.
-_MOST_PARSED: Final = 262_144
+# Letters parsed, some of them again and again, to find the line of a key: about 25 ms.
+_MOST_PARSED: Final = 65_536
 _MOST_DOTS: Final = 100
 _COMMAS: Final = "[,...]"
 _KINDS: Final = {bool: "true or false", list: "a list", dict: "a table"}
 
 
-def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the options stand that a file gave, by argparse's names for them."""
+
+    keys: Mapping[str, str] = field(default_factory=dict)
+    file: _File | None = None
+
+    @contextmanager
+    def blame(self, *names: str) -> Iterator[None]:
+        """Put FILE:LINE and the key before an error of this block.
+
+        Args:
+            names: the options that the error may be about; the first that the file gave is named.
+        """
+        try:
+            yield
+        except TcpvitalsError as error:
+            key = next((self.keys[name] for name in names if name in self.keys), None)
+            if key is None or self.file is None:
+                raise
+            raise type(error)(self.file.complaint(str(error), key)) from error
+
+
+def parse(
+    parser: argparse.ArgumentParser, arguments: Sequence[str]
+) -> tuple[argparse.Namespace, Places]:
     """Read the command line, and under it the file that its `--config` names.
 
     Raises:
@@ -42,10 +74,12 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse
     """
     given = _given(parser, arguments)
     if "config" not in given:
-        return parser.parse_args(arguments)
-    words = _File(str(given["config"]), parser).words()
-    under = [word for dest, word in words if dest not in given]
-    return parser.parse_args([*under, *arguments])
+        return parser.parse_args(arguments), Places()
+    file = _File(str(given["config"]), parser)
+    under = [option for option in file.options() if option.dest not in given]
+    words = [word for option in under for word in option.words]
+    places = Places({option.dest: option.key for option in under}, file)
+    return parser.parse_args([*words, *arguments]), places
 
 
 def keys(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
@@ -65,6 +99,15 @@ def _given(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[st
     return {dest: value for dest, value in found.items() if value is not None}
 
 
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """One key of the file: what argparse calls it, and the words of a command line that it is."""
+
+    dest: str
+    key: str
+    words: list[str]
+
+
 class _File:
     """One file, read as the words of a command line."""
 
@@ -74,22 +117,28 @@ class _File:
         self._actions = keys(parser)
         self._text = self._read()
 
-    def words(self) -> list[tuple[str, str]]:
-        """Every option it gives: what `argparse` calls it, and the word.
+    def options(self) -> list[_Option]:
+        """Every option it gives.
 
         Raises:
             UsageError: a key or a value is wrong.
         """
         found: dict[argparse.Action, str] = {}
-        words: list[tuple[str, str]] = []
+        options: list[_Option] = []
         for key, value in _flat(self._parsed(self._text)):
             action = self._action(key)
             if action in found:
                 self._refuse(f"the same as {printable(found[action])}", key)
             found[action] = key
-            words += [(action.dest, word) for word in self._words(key, action, value)]
-        self._check(None, [word for _, word in words])
-        return words
+            options.append(_Option(action.dest, key, self._words(key, action, value)))
+        self._check_together(options)
+        return options
+
+    def complaint(self, said: str, key: str) -> str:
+        """Return one line: the file, the line of the key, the key, and what is wrong with it."""
+        line = self._line(key)
+        place = self._name if line is None else f"{self._name}:{line}"
+        return printable(f"{place}: {key}: {said}")
 
     def _read(self) -> str:
         try:
@@ -143,6 +192,8 @@ class _File:
     def _texts(self, key: str, action: argparse.Action, value: Value) -> list[str]:
         if not isinstance(value, list):
             return [self._text_of(key, value)]
+        if len(value) > _MOST_VALUES:
+            self._refuse(f"more than {_MOST_VALUES} values", key)
         texts = [self._text_of(key, one) for one in value]
         if _COMMAS in str(action.metavar):
             return [",".join(texts)]
@@ -158,22 +209,38 @@ class _File:
         except ValueError:  # thousands of digits, written in hexadecimal
             return self._refuse("too large a number", key)
 
-    def _check(self, key: str | None, words: Sequence[str]) -> None:
+    def _check_together(self, options: Sequence[_Option]) -> None:
+        """Have the first option refused that contradicts one before it."""
+
+        def words(end: int) -> list[str]:
+            return [word for option in options[:end] for word in option.words]
+
+        def is_at_fault(end: int) -> bool:
+            return self._fault(words(end)) is not None
+
+        if is_at_fault(len(options)):
+            end = bisect_left(range(len(options)), x=True, key=is_at_fault)
+            self._check(options[end - 1].key, words(end))
+
+    def _check(self, key: str, words: Sequence[str]) -> None:
+        fault = self._fault(words)
+        if fault is not None:
+            self._refuse(fault, key)
+
+    def _fault(self, words: Sequence[str]) -> str | None:
         """Have the parser look at some words alone, so that it is known whose fault it is."""
         try:
             self._parser.parse_args(words)
         except UsageError as error:
             said = str(error).removesuffix(f" (see {self._parser.prog} --help)")
-            if key is not None:
-                said = re.sub(r"^argument [^:]*: (--by: )?", "", said)
-            self._refuse(said, key)
+            return re.sub(r"^argument [^:]*: ", "", said)
+        return None
 
     def _refuse(self, said: str, key: str | None = None, line: int | None = None) -> NoReturn:
-        line = line if key is None else self._line(key)
+        if key is not None:
+            raise UsageError(self.complaint(said, key))
         place = self._name if line is None else f"{self._name}:{line}"
-        raise UsageError(
-            printable(f"{place}: {said}" if key is None else f"{place}: {key}: {said}")
-        )
+        raise UsageError(printable(f"{place}: {said}"))
 
     def _line(self, key: str) -> int | None:
         return next((line for line, found in _statements(self._text) if key in found), None)
@@ -205,6 +272,9 @@ def _statements(text: str) -> Iterator[tuple[int, set[str]]]:
     """
     heading, statement, first, left = "", "", 1, _MOST_PARSED
     for number, line in enumerate(text.split("\n"), 1):
+        if not statement and _EMPTY.match(line):
+            first = number + 1
+            continue
         statement += f"{line}\n"
         if number > first and not _MAY_COMPLETE.search(line):
             continue

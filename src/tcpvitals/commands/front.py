@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tcpvitals.commands.log import Log
 from tcpvitals.sinks.web.exposure import check_exposure
-from tcpvitals.sinks.web.listening import open_listener, parse_listen
+from tcpvitals.sinks.web.listening import open_listener
 
 if TYPE_CHECKING:
     import socket
@@ -37,10 +37,14 @@ def open_front(options: ServeOptions) -> Iterator[Front]:
         UsageError: the address or the web config is no good, or one is not enough for the other.
         ListenError: the address is taken, or not of this host.
     """
-    listen, log = parse_listen(options.listen), Log(sys.stderr)
-    web = _web_config(options, log)
-    check_exposure(listen, web.current.config if web else None, insecure=options.insecure_listen)
-    with open_listener(listen) as listener:
+    log = Log(sys.stderr)
+    with options.places.blame("web_config_file"):
+        web = _web_config(options, log)
+    config = web.current.config if web else None
+    with options.places.blame("listen"):
+        check_exposure(options.listen, config, insecure=options.insecure_listen)
+        listener = open_listener(options.listen)
+    with listener:
         yield Front(listener, web, log)
 
 

@@ -48,6 +48,13 @@ class Parser(argparse.ArgumentParser):
         """Write the help to standard output."""
         write(self.format_help())
 
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Take -1 after an option for its value, though -4 and -6 are options themselves."""
+        self._has_negative_number_optionals.clear()
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         """Raise a UsageError."""
         text = f"{printable(message)} (see {self.prog} --help)"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from tcpvitals.errors import UsageError
 from tcpvitals.kernel import netns
+from tcpvitals.model.numbers import whole_number
 from tcpvitals.model.printable import printable
 from tcpvitals.model.selection import Selection, parse_network, parse_ports
 
@@ -157,11 +158,9 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     """Return what reads a whole number within these bounds."""
 
     def convert(text: str) -> int:
-        digits = len(str(most))
-        if text.isascii() and text.isdecimal() and len(text) <= digits:
-            number = int(text)
-            if least <= number <= most:
-                return number
+        number = whole_number(text, least, most)
+        if number is not None:
+            return number
         message = f"'{printable(text)}' is not a whole number from {least} to {most}"
         raise argparse.ArgumentTypeError(message)
 

@@ -62,7 +62,7 @@ def changes(old: ServeOptions, new: ServeOptions) -> Reload:
     able = [name for name in CHANGEABLE if name in different and _is_able(old, new, name)]
     unable = [name for name in CHANGEABLE if name in different and name not in able]
     return Reload(
-        applied=replace(old, **{name: getattr(new, name) for name in able}),
+        applied=replace(old, places=new.places, **{name: getattr(new, name) for name in able}),
         changed=tuple(CHANGEABLE[name] for name in able),
         refused=(
             *(CHANGEABLE[name] for name in unable),

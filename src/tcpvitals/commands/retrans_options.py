@@ -15,6 +15,7 @@ from tcpvitals.commands.options import (
     add_filters,
     add_limits,
     add_top,
+    checked,
     seconds,
     selection,
 )
@@ -85,9 +86,8 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> RetransO
 
 
 def _grouping(given: argparse.Namespace) -> Grouping | None:
-    if given.by is not None:
-        return Grouping.parse(given.by)
-    return _FLOW if given.count else None
+    named: Grouping | None = given.by
+    return _FLOW if named is None and given.count else named
 
 
 def _check(given: argparse.Namespace, grouping: Grouping | None) -> None:
@@ -131,6 +131,7 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
     what.add_argument("-c", "--count", action="store_true", help="totals for each flow")
     what.add_argument(
         "--by",
+        type=checked(Grouping.parse),
         metavar="FIELD[,...]",
         help=f"totals by {' '.join(Field)}, in any combination; "
         "raddr/24 cuts addresses; '' is the whole host",

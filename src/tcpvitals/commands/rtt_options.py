@@ -11,6 +11,7 @@ from tcpvitals.commands.options import (
     add_filters,
     add_limits,
     add_top,
+    checked,
     seconds,
     selection,
 )
@@ -92,7 +93,7 @@ def _grouping(given: argparse.Namespace) -> Grouping:
         return Grouping((Field.LADDR,))
     if given.byraddr:
         return Grouping((Field.RADDR,))
-    return Grouping.parse(given.by) if given.by is not None else Grouping()
+    return Grouping() if given.by is None else given.by
 
 
 def _add_what(parser: argparse.ArgumentParser) -> None:
@@ -107,6 +108,7 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
     )
     what.add_argument(
         "--by",
+        type=checked(Grouping.parse),
         metavar="FIELD[,...]",
         help=f"{' '.join(Field)}, in any combination; "
         "raddr/24 and raddr/48 cut an address to its prefix; without, the whole host",

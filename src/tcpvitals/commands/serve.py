@@ -103,9 +103,11 @@ def _request(options: ServeOptions) -> Request:
     from tcpvitals.kernel.settings import Request  # noqa: PLC0415
 
     flows = options.seed_labels
+    with options.places.blame("netns"):
+        selected = in_namespace(options.selection, options.netns)
     return Request(
         options.grouping,
-        in_namespace(options.selection, options.netns),
+        selected,
         options.max_groups,
         totals=True,
         namespaces=True,

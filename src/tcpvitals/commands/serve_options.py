@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +21,7 @@ from tcpvitals.kernel.users import User, find_user
 from tcpvitals.model.key import FlowPorts, Grouping
 from tcpvitals.model.measurement import HISTOGRAMS, USUAL_HISTOGRAMS
 from tcpvitals.model.printable import printable
+from tcpvitals.sinks.web.listening import ListenAddress, parse_listen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,11 +43,12 @@ _HOST: Final = re.compile(r"[A-Za-z0-9._-]{1,253}")
 class ServeOptions:
     """What to count, and how to serve it.
 
-    `listen` is text.  Without `buckets`, edges of histograms in seconds, there are the usual ones.
+    Without `buckets`, edges of histograms in seconds, there are the usual ones.  `places` has the
+    lines of a configuration file, for errors that are found later.
     """
 
     config: str | None
-    listen: str
+    listen: ListenAddress
     web_config_file: str | None
     insecure_listen: bool
     allow_hosts: tuple[str, ...]
@@ -65,6 +67,7 @@ class ServeOptions:
     bpf_stats: bool
     quiet: bool
     duration_s: float | None
+    places: configuration.Places = field(default_factory=configuration.Places, compare=False)
 
 
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> ServeOptions:
@@ -74,7 +77,9 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> ServeOpt
         UsageError: they ask for something that does not exist or contradicts itself.
     """
     add_options(parser)
-    given = configuration.parse(parser, arguments)
+    given, places = configuration.parse(parser, arguments)
+    with places.blame("laddr", "raddr", "family"):
+        selected = selection(given)
     return ServeOptions(
         config=given.config,
         listen=given.listen,
@@ -82,7 +87,7 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> ServeOpt
         insecure_listen=given.insecure_listen,
         allow_hosts=tuple(dict.fromkeys(given.allow_host or ())),
         grouping=given.by,
-        selection=selection(given),
+        selection=selected,
         netns=given.netns,
         max_groups=given.max_groups,
         idle_s=given.idle,
@@ -96,6 +101,7 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> ServeOpt
         bpf_stats=given.bpf_stats,
         quiet=given.quiet,
         duration_s=given.duration,
+        places=places,
     )
 
 
@@ -115,6 +121,7 @@ def _add_web(parser: argparse.ArgumentParser) -> None:
     web = parser.add_argument_group("who may ask")
     web.add_argument(
         "--listen",
+        type=checked(parse_listen),
         default=_LISTEN,
         metavar="ADDRESS:PORT",
         help=f"where to (default {_LISTEN}); [::1]:2112 for IPv6",

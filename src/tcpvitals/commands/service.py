@@ -29,7 +29,7 @@ from tcpvitals.model.printable import printable
 from tcpvitals.sinks.prometheus import Exposition, Options, edges_for, usual_seconds
 from tcpvitals.sinks.prometheus.negotiation import choose
 from tcpvitals.sinks.web.limits import Limits, limits_for
-from tcpvitals.sinks.web.listening import parse_listen
+from tcpvitals.sinks.web.listening import bound_address
 from tcpvitals.sinks.web.pages import health_page, landing_page, metrics_page
 from tcpvitals.sinks.web.server import Server, ServerOptions
 from tcpvitals.sources.live import boot_time_ns
@@ -87,6 +87,7 @@ class Service:
         self._options, self._live, self._web = options, live, front.web
         self._log, self._screen = front.log, BackgroundWriter(stream, lambda _lost: "")
         self._host_netns, self._attach = host_netns, attach
+        self._listen = bound_address(options.listen, front.listener)
         self._naming, self._wall = Naming(), wall_clock()
         self._table = self._first_table(stream) if stream else None
         self._health = Health(live.start_ns)
@@ -161,7 +162,7 @@ class Service:
             pages,
             listener,
             ServerOptions(
-                listen=parse_listen(options.listen),
+                listen=self._listen,
                 report=self._log.report,
                 web=self._web,
                 insecure=options.insecure_listen,
@@ -262,8 +263,7 @@ class Service:
     def _announce(self) -> None:
         if self._table:
             secure = self._web is not None and self._web.current.tls is not None
-            listen = parse_listen(self._options.listen)
-            self._table.announce(f"{'https' if secure else 'http'}://{listen}/metrics")
+            self._table.announce(f"{'https' if secure else 'http'}://{self._listen}/metrics")
 
     async def _reload(self, read: Callable[[], ServeOptions]) -> None:
         """Read in a thread: the file may be slow to read, and the options to parse."""

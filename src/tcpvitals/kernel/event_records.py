@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from tcpvitals.kernel.decoding import decoding
 from tcpvitals.kernel.totals_counters import CauseNumbers
 from tcpvitals.model.event import Cause, Ends, Owner, Retransmission, StateChange
 
@@ -25,33 +26,49 @@ class EventRecords:
     """Reads what the programs of one object wrote."""
 
     def __init__(self, layouts: Layouts) -> None:
-        """Take the layouts from the object."""
-        kinds = layouts.enum("event_kind")
-        self._records = {
-            kinds["EVENT_RETRANSMISSION"]: layouts.struct("retransmission"),
-            kinds["EVENT_STATE"]: layouts.struct("state_change"),
-        }
-        self._retransmission = kinds["EVENT_RETRANSMISSION"]
-        event = self._records[self._retransmission]["event"]
-        self._kind_at = event.fields["kind"][1] if event.fields else 0
-        self._causes = CauseNumbers(layouts).cause
+        """Take the layouts from the object.
+
+        Raises:
+            DecodeError: the object has no such layouts.
+        """
+        with decoding("the layout of events"):
+            kinds = layouts.enum("event_kind")
+            self._records = {
+                kinds["EVENT_RETRANSMISSION"]: layouts.struct("retransmission"),
+                kinds["EVENT_STATE"]: layouts.struct("state_change"),
+            }
+            self._retransmission = kinds["EVENT_RETRANSMISSION"]
+            event = self._records[self._retransmission]["event"]
+            self._kind_at = event.fields["kind"][1] if event.fields else 0
+            self._causes = CauseNumbers(layouts).cause
 
     def decode(self, records: Sequence[bytes]) -> list[Event]:
-        """The events in the order of their records: those of one kind are read all at once."""
-        kinds = [struct.unpack_from("<I", record, self._kind_at)[0] for record in records]
-        decoded = {kind: self._decode_kind(kind, kinds, records) for kind in set(kinds)}
-        return [next(decoded[kind]) for kind in kinds]
+        """The events in the order of their records: those of one kind are read all at once.
+
+        Raises:
+            DecodeError: a record is of an unknown kind, or shorter than its kind.
+        """
+        with decoding("a record of an event"):
+            kinds = [struct.unpack_from("<I", record, self._kind_at)[0] for record in records]
+            decoded = {kind: self._decode_kind(kind, kinds, records) for kind in set(kinds)}
+            return [next(decoded[kind]) for kind in kinds]
 
     def _decode_kind(
         self, kind: int, kinds: Sequence[int], records: Sequence[bytes]
     ) -> Iterator[Event]:
-        record = self._records[kind]
+        record = self._records.get(kind)
+        if record is None:
+            message = f"unknown kind {kind}"
+            raise LookupError(message)
         size = record.itemsize
         # The ring rounds a record up to 8 bytes, and they are no longer than that.
-        raw = b"".join(
+        pieces = [
             each[:size] for each, its_kind in zip(records, kinds, strict=True) if its_kind == kind
-        )
-        array = np.frombuffer(raw, record)
+        ]
+        if min(map(len, pieces)) < size:
+            message = f"{min(map(len, pieces))} bytes of kind {kind}, which has {size}"
+            raise ValueError(message)
+        array = np.frombuffer(b"".join(pieces), record)
         if kind == self._retransmission:
             return self._retransmissions(array)
         return _state_changes(array)

@@ -20,6 +20,7 @@ class Answer(StrEnum):
 class Question(StrEnum):
     """Everything asked of a host, in the order it is shown; each can be answered yes or no."""
 
+    PROC = "proc file system on /proc"
     KERNEL = "kernel 5.8 or later"
     BTF = "kernel type information (BTF)"
     LIBBPF = "libbpf 1.1 or later"

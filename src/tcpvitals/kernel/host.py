@@ -97,6 +97,13 @@ def lockdown_fact(path: Path) -> Fact:
     return Fact(answer, f"lockdown={mode[1]}", "boot with lockdown=integrity or none")
 
 
+def proc_fact(path: Path) -> Fact:
+    """Namespaces, their names and the kernel's own counters are read there."""
+    if path.exists():
+        return Fact(Answer.YES, "mounted")
+    return Fact(Answer.NO, f"no {path}", "mount -t proc proc /proc")
+
+
 def privileges_fact(paths: Paths) -> Fact:
     """Loading wants CAP_BPF and CAP_PERFMON, in the initial user namespace."""
     remedy = "run as root (sudo), or grant CAP_BPF and CAP_PERFMON"
@@ -193,6 +200,7 @@ def highest_cpu(path: Path) -> int:
 def readable_facts(release: str, paths: Paths) -> dict[Question, Fact]:
     """All facts that need no loading."""
     return {
+        Question.PROC: proc_fact(paths.status),
         Question.KERNEL: kernel_fact(release),
         Question.BTF: btf_fact(paths.btf),
         Question.LIBBPF: libbpf_fact(),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from tcpvitals.errors import UsageError
+from tcpvitals.model.numbers import whole_number
 from tcpvitals.model.printable import printable
 
 NAMED: Final = Path("/run/netns")
@@ -20,7 +21,7 @@ _ESCAPED: Final = re.compile(rb"\\([0-7]{3})")
 # Inode numbers of namespaces begin here (PROC_DYNAMIC_FIRST of fs/proc/generic.c), but for the
 # initial ones, which are a little below since 6.18 (enum init_ns_ino of linux/nsfs.h).  Process ids
 # end at 2^22 (PID_MAX_LIMIT).
-_FIRST_INODE: Final = 0xEFFFFF00
+_FIRST_INODE, _LAST_INODE = 0xEFFFFF00, 0xFFFFFFFF
 # linux/nsfs.h and linux/sched.h
 _NS_GET_NSTYPE: Final = 0xB703
 _CLONE_NEWNET: Final = 0x40000000
@@ -31,11 +32,6 @@ def _path(text: str) -> Path:
     if text.isascii() and text.isdecimal():
         return Path("/proc", text, "ns/net")
     return Path(text) if "/" in text else NAMED / text
-
-
-def _is_inode(text: str) -> bool:
-    short = text.isascii() and text.isdecimal() and len(text) <= len(str(1 << 32))
-    return short and _FIRST_INODE <= int(text) < 1 << 32
 
 
 def _inode_of(path: Path) -> int | None:
@@ -55,8 +51,9 @@ def find_inode(text: str) -> int:
     Raises:
         UsageError: there is no such namespace.
     """
-    if _is_inode(text):
-        return int(text)
+    number = whole_number(text, _FIRST_INODE, _LAST_INODE)
+    if number is not None:
+        return number
     # ValueError: a null byte in the path.
     with contextlib.suppress(OSError, ValueError):
         inode = _inode_of(_path(text))

@@ -15,6 +15,7 @@ from tcpvitals.errors import (
     LockdownError,
     NoBtfError,
     PrivilegeError,
+    ProcError,
     ResourceError,
 )
 from tcpvitals.kernel.facts import Answer, HostFacts, Question
@@ -85,8 +86,10 @@ class Plan:
         return -(-self.counter_records // step) * step
 
 
-# Libraries are files to be opened, too.
+# In the order in which they depend on each other: open files are listed in /proc, and libraries
+# are files to be opened, too.
 _NEEDED: Final[dict[Question, type[TcpvitalsError]]] = {
+    Question.PROC: ProcError,
     Question.OPEN_FILES: ResourceError,
     Question.LIBBPF: LibbpfError,
     Question.KERNEL: KernelTooOldError,

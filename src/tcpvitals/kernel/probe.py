@@ -171,6 +171,7 @@ def _tried_facts(release: str) -> dict[Question, Fact]:
 
 def _loading_is_possible(facts: dict[Question, Fact]) -> bool:
     needed = (
+        Question.PROC,
         Question.OPEN_FILES,
         Question.KERNEL,
         Question.BTF,

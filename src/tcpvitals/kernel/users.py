@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tcpvitals.errors import UsageError
+from tcpvitals.model.numbers import whole_number
 from tcpvitals.model.printable import printable
 
 # The last one of 32 bits means "leave it as it is".
@@ -65,7 +66,4 @@ def _find_group(name: str) -> int:
 
 def _number(text: str) -> int | None:
     """The id if that is one; a name may not be all digits."""
-    if text.isascii() and text.isdecimal() and len(text) <= len(str(_LAST_ID)):
-        number = int(text)
-        return number if number <= _LAST_ID else None
-    return None
+    return whole_number(text, 0, _LAST_ID)

@@ -12,6 +12,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, TypeAlias
 
 from tcpvitals.errors import UsageError
+from tcpvitals.model.numbers import whole_number
 from tcpvitals.model.printable import printable
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ UNKNOWN = "unknown"
 
 _V4_BITS = 32
 _V6_BITS = 128
+# A lone length past the network's half of an IPv6 address is more likely one for IPv4, mistyped.
+_V6_NETWORK_BITS = 64
 
 
 class Field(StrEnum):
@@ -100,8 +103,8 @@ class Grouping:
     def parse(cls, text: str) -> Grouping:
         """Read the `--by` option: fields and commas, `raddr/24`, `raddr/48`, `raddr/24/56`.
 
-        A lone length up to 32 is IPv4's, and IPv6 then has 48; a greater one is IPv6's, and IPv4
-        then has 24.  Empty text is the whole host.
+        A lone length up to 32 is IPv4's, and IPv6 then has 48; one from 33 to 64 is IPv6's, and
+        IPv4 then has 24.  Empty text is the whole host.
 
         Raises:
             UsageError: an unknown or repeated field, or a bad prefix.
@@ -110,7 +113,7 @@ class Grouping:
         for word in text.split(",") if text.strip() else ():
             field, prefix = _parse_word(word.strip())
             if field in fields:
-                msg = f"--by: '{field}' is there twice"
+                msg = f"'{field}' is there twice"
                 raise UsageError(msg)
             fields[field] = prefix
         return cls(
@@ -129,30 +132,27 @@ def _parse_word(word: str) -> tuple[Field, Prefix]:
     try:
         field = Field(name)
     except ValueError:
-        msg = f"--by: '{printable(name)}' is not one of {', '.join(Field)}"
+        msg = f"'{printable(name)}' is not one of {', '.join(Field)}"
         raise UsageError(msg) from None
     if not slash:
         return field, WHOLE_ADDRESS
     if field not in ADDRESS_FIELDS:
-        msg = f"--by: '{printable(word)}': only {' and '.join(ADDRESS_FIELDS)} take a prefix"
+        msg = f"'{printable(word)}': only {' and '.join(ADDRESS_FIELDS)} take a prefix"
         raise UsageError(msg)
     return field, _parse_prefix(word, lengths.split("/"))
 
 
 def _parse_prefix(word: str, lengths: list[str]) -> Prefix:
-    # int() would also take "+24", "2_4" and other alphabets' digits.
-    numbers = [int(length) for length in lengths if length.isascii() and length.isdecimal()]
-    if len(numbers) == len(lengths):
-        match numbers:
-            case [v4] if v4 <= _V4_BITS:
-                return Prefix(v4, _USUAL.v6)
-            case [v6] if v6 <= _V6_BITS:
-                return Prefix(_USUAL.v4, v6)
-            case [v4, v6] if v4 <= _V4_BITS and v6 <= _V6_BITS:
-                return Prefix(v4, v6)
+    match [whole_number(length, 0, _V6_BITS) for length in lengths]:
+        case [int(v4)] if v4 <= _V4_BITS:
+            return Prefix(v4, _USUAL.v6)
+        case [int(v6)] if v6 <= _V6_NETWORK_BITS:
+            return Prefix(_USUAL.v4, v6)
+        case [int(v4), int(v6)] if v4 <= _V4_BITS:
+            return Prefix(v4, v6)
     msg = (
-        f"--by: '{printable(word)}' has no good prefix length: "
-        f"/0 to /{_V4_BITS} for IPv4, up to /{_V6_BITS} for IPv6, or both as in /24/56"
+        f"'{printable(word)}' has no good prefix length: /0 to /{_V4_BITS} for IPv4, "
+        f"/{_V4_BITS + 1} to /{_V6_NETWORK_BITS} for IPv6, or both, as in /24/56 or /32/{_V6_BITS}"
     )
     raise UsageError(msg)
 

@@ -11,6 +11,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_interface
 from typing import Literal, TypeAlias
 
 from tcpvitals.errors import UsageError
+from tcpvitals.model.numbers import whole_number
 from tcpvitals.model.printable import printable
 
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -93,10 +94,8 @@ def parse_ports(text: str) -> tuple[int, ...]:
 
 
 def _parse_port(word: str) -> int:
-    # Five digits at most, so that a huge number is not worth converting.
-    if word.isascii() and word.isdecimal() and len(word) <= len(str(_LAST_PORT)):
-        port = int(word)
-        if 1 <= port <= _LAST_PORT:
-            return port
+    port = whole_number(word, 1, _LAST_PORT)
+    if port is not None:
+        return port
     msg = f"port '{printable(word)}' is not a number from 1 to {_LAST_PORT}"
     raise UsageError(msg)

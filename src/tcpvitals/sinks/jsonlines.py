@@ -17,6 +17,7 @@ from tcpvitals.model.context import Context
 from tcpvitals.model.histogram import HIGHS, LOWS
 from tcpvitals.model.key import Grouping
 from tcpvitals.model.measurement import CLEAN, Measurement, Unit
+from tcpvitals.model.printable import printable
 from tcpvitals.model.rtt import Distribution
 from tcpvitals.sinks.figures import PERCENTILES
 
@@ -56,7 +57,8 @@ class JsonLinesSink:
         rows = print_.rows()[: self.top]
         quantiles = shown.table.take(rows).quantiles(tuple(PERCENTILES.values()))
         for row, values in zip(rows, quantiles.tolist(), strict=True):
-            key = shown.keys[row].labels(self.grouping, print_.names)
+            labels = shown.keys[row].labels(self.grouping, print_.names)
+            key = {name: printable(value) for name, value in labels.items()}
             yield self._line(print_, {"key": key}, shown.table.row(row), values)
         for group, distribution in (("other", shown.other), ("retired", shown.retired)):
             if distribution.taken:

@@ -90,7 +90,7 @@ def _line(report: NamespaceReport, wall_time: datetime, names: Names) -> str:
     fields = {
         "type": "verify",
         "time": rfc3339(wall_time),
-        "netns": names.namespace(report.inode),
+        "netns": printable(names.namespace(report.inode)),
         "counters": {one.counter: _fields(one) for one in report.comparisons},
         "explained": report.explained,
     }

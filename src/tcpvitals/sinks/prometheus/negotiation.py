@@ -12,6 +12,8 @@ from typing import Final
 
 from prometheus_client.exposition import choose_encoder
 
+from tcpvitals.sinks.preferences import Preference, read_preferences
+
 _OPENMETRICS: Final = "application/openmetrics-text"
 _CLASSIC: Final = "text/plain"
 _VERSIONS: Final = {_OPENMETRICS: ("1.0.0",), _CLASSIC: ("0.0.4", "1.0.0")}
@@ -29,37 +31,16 @@ class Format:
     content_type: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    media_type: str
-    parameters: dict[str, str]
-
-    @classmethod
-    def parse(cls, text: str) -> _Entry:
-        media_type, *rest = text.split(";")
-        pairs = (one.partition("=") for one in rest)
-        parameters = {name.strip().lower(): value.strip().strip('"') for name, _, value in pairs}
-        return cls(media_type.strip().lower(), parameters)
-
-    @property
-    def weight(self) -> float:
-        """How much it is wanted, 0 to 1; 0 for what no number is."""
-        text = self.parameters.get("q", "1")
-        # float() would also take "1e3", "inf" and other alphabets' digits.
-        plain = text.isascii() and text.replace(".", "", 1).isdecimal()
-        return min(float(text), 1.0) if plain else 0.0
-
-    @property
-    def clean(self) -> str | None:
-        """What we have that answers it, as an entry of its own; None if nothing does."""
-        versions = _VERSIONS.get(self.media_type)
-        if versions is None:
-            return None
-        version = self.parameters.get("version", versions[0])
-        asked = self.parameters.get("escaping")
-        escaping = asked if asked in _ESCAPINGS else _ESCAPINGS[0]
-        known = version in versions and self.weight > 0
-        return f"{self.media_type};version={version};escaping={escaping}" if known else None
+def _clean(entry: Preference) -> str | None:
+    """What we have that answers it, as an entry of its own; None if nothing does."""
+    versions = _VERSIONS.get(entry.name)
+    if versions is None:
+        return None
+    version = entry.parameters.get("version", versions[0])
+    asked = entry.parameters.get("escaping")
+    escaping = asked if asked in _ESCAPINGS else _ESCAPINGS[0]
+    known = version in versions and entry.weight > 0
+    return f"{entry.name};version={version};escaping={escaping}" if known else None
 
 
 def choose(accept: str) -> Format:
@@ -67,7 +48,7 @@ def choose(accept: str) -> Format:
 
     Of formats that are wanted equally, the first one; wildcards get the default.
     """
-    entries = sorted(map(_Entry.parse, accept.split(",")), key=lambda entry: -entry.weight)
-    clean = next((entry.clean for entry in entries if entry.clean), "")
+    entries = sorted(read_preferences(accept), key=lambda entry: -entry.weight)
+    clean = next(filter(None, map(_clean, entries)), "")
     _, content_type = choose_encoder(clean)
     return Format(clean.startswith(_OPENMETRICS), content_type)

@@ -84,6 +84,8 @@ class App:
         request = Request(scope, receive)
         response = await self._answer(request)
         self._finish(response)
+        if _has_two_lengths(request):
+            response.headers["connection"] = "close"
         client: Client = scope["state"]["client"]
         with self._bodies.sending(response.body, client):
             await response(scope, receive, _in_pieces(send, client))
@@ -172,6 +174,11 @@ def _header_bytes(request: Request) -> int:
 def _has_body(request: Request) -> bool:
     length = request.headers.get("content-length", "0")
     return "transfer-encoding" in request.headers or length.strip("0") != ""
+
+
+def _has_two_lengths(request: Request) -> bool:
+    """Whether a proxy in between may see another end of the request (RFC 9112, 6.1)."""
+    return "transfer-encoding" in request.headers and "content-length" in request.headers
 
 
 def _in_pieces(send: Send, client: Client) -> Send:

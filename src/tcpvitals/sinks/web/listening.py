@@ -11,10 +11,11 @@ import os
 import re
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from tcpvitals.errors import ListenError, UsageError
+from tcpvitals.model.numbers import whole_number
 from tcpvitals.model.printable import printable
 
 IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -24,7 +25,7 @@ BACKLOG: Final = 128
 # each of hundreds of slow ones megabytes.
 _UNSENT_BYTES: Final = 128 * 1024
 _LARGEST_PORT: Final = 65535
-_SYNTAX: Final = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*)):([0-9]{1,5})")
+_SYNTAX: Final = re.compile(r"(?:\[([^\[\]]*)\]|([^:\[\]]*)):([0-9]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +63,16 @@ def parse_listen(text: str) -> ListenAddress:
         UsageError: it is none of these.
     """
     match = _SYNTAX.fullmatch(text)
-    if match is None or int(match[3]) > _LARGEST_PORT:
+    port = whole_number(match[3], 0, _LARGEST_PORT) if match else None
+    if match is None or port is None:
         raise _bad_listen(text)
-    in_brackets, plain, port = match.groups()
+    in_brackets, plain = match[1], match[2]
     if in_brackets is not None:
-        return ListenAddress(_literal(in_brackets, 6, text), int(port))
+        return ListenAddress(_literal(in_brackets, 6, text), port)
     if not plain:
-        return ListenAddress("::" if socket.has_dualstack_ipv6() else "0.0.0.0", int(port))  # noqa: S104 asked for; `exposure` decides
+        return ListenAddress("::" if socket.has_dualstack_ipv6() else "0.0.0.0", port)  # noqa: S104 asked for; `exposure` decides
     plain = "127.0.0.1" if plain.lower() == "localhost" else plain
-    return ListenAddress(_literal(plain, 4, text), int(port))
+    return ListenAddress(_literal(plain, 4, text), port)
 
 
 def _literal(text: str, version: int, whole: str) -> str:
@@ -82,7 +84,7 @@ def _literal(text: str, version: int, whole: str) -> str:
 
 def _bad_listen(text: str) -> UsageError:
     return UsageError(
-        f"--listen {printable(text)}: not ADDRESS:PORT;"
+        f"'{printable(text)}' is not ADDRESS:PORT;"
         " write 127.0.0.1:2112, [::1]:2112, or :2112 for all addresses"
     )
 
@@ -108,6 +110,11 @@ def open_listener(listen: ListenAddress) -> socket.socket:
         listener.close()
         raise _refused(listen, error) from error
     return listener
+
+
+def bound_address(listen: ListenAddress, listener: socket.socket) -> ListenAddress:
+    """Return the address with the port that the kernel chose, if it was asked to choose one."""
+    return replace(listen, port=listener.getsockname()[1])
 
 
 def _listen(listener: socket.socket, listen: ListenAddress) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
+from tcpvitals.sinks.preferences import read_preferences
 from tcpvitals.sinks.web.app import CONTENT_SECURITY_WITH_STYLE
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def metrics_page(render: Callable[[str, bool], Awaitable[tuple[str, bytes]]]) ->
     """Return the page that `render` writes, given an Accept header and whether to compress."""
 
     async def metrics(request: Request) -> Response:
-        compressed = _takes_gzip(request.headers.get("accept-encoding", ""))
+        compressed = takes_gzip(request.headers.get("accept-encoding", ""))
         content_type, body = await render(request.headers.get("accept", ""), compressed)
         headers = {"content-type": content_type, "vary": "accept, accept-encoding"}
         if compressed:
@@ -80,10 +81,8 @@ def landing_page(facts: Callable[[], dict[str, str]]) -> Page:
     return landing
 
 
-def _takes_gzip(accepted: str) -> bool:
-    """Whether Accept-Encoding names gzip without refusing it (RFC 9110, 12.5.3)."""
-    for part in accepted.lower().split(","):
-        name, _, parameter = part.partition(";")
-        if name.strip() in {"gzip", "*"}:
-            return parameter.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
-    return False
+def takes_gzip(accepted: str) -> bool:
+    """Whether Accept-Encoding admits gzip (RFC 9110, 12.5.3): by its names, else by `*`."""
+    weights = {entry.name: entry.weight for entry in read_preferences(accepted)}
+    named = [weights[name] for name in ("gzip", "x-gzip", "*") if name in weights]
+    return bool(named) and named[0] > 0

@@ -8,14 +8,15 @@ import yaml
 
 from tcpvitals.errors import UsageError
 from tcpvitals.files import FileError, read_file
+from tcpvitals.model.numbers import whole_number
 from tcpvitals.model.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-_MOST_BYTES: Final = 65_536
-_MOST_DIGITS: Final = 9
+_MOST_BYTES: Final = 32_768
+_LARGEST: Final = 999_999_999
 _SHOWN: Final = 80  # letters of a bad value
 _TAG: Final = "tag:yaml.org,2002:"
 _TRUE: Final = ("true", "yes", "on")
@@ -62,11 +63,10 @@ class Value:
     def integer(self) -> int:
         """Return a whole number."""
         text = self.text()
-        if not (text.isascii() and text.isdecimal()):
-            self.refuse(f"{printable(text[:_SHOWN])} is not a whole number")
-        if len(text) > _MOST_DIGITS:
-            self.refuse(f"a number of more than {_MOST_DIGITS} digits")
-        return int(text)
+        number = whole_number(text, 0, _LARGEST)
+        if number is None:
+            self.refuse(f"{printable(text[:_SHOWN])} is not a whole number up to {_LARGEST}")
+        return number
 
     def items(self) -> list[Value]:
         """Return a list's elements."""
