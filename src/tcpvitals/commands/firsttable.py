@@ -37,9 +37,11 @@ class FirstTable:
             stream=stream, size=shutil.get_terminal_size, grouping=grouping, top=_ROWS
         )
 
-    def announce(self, url: str) -> None:
-        """Say where figures are served."""
+    def announce(self, url: str, remark: str) -> None:
+        """Show where figures are served, and a line below if there is a remark."""
         self._write(f"serving {url}; Ctrl-C ends. The first figures come with the first traffic.\n")
+        if remark:
+            self._write(f"{remark}\n")
 
     def show(self, snapshot: VitalsSnapshot) -> bool:
         """Show a snapshot that has something to show; whether that was so."""

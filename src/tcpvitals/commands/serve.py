@@ -2,7 +2,8 @@
 
 Serves /metrics, /healthz and a landing page until Ctrl-C. Labels come from --by, and never more
 series than --max-groups allow; what is past that is counted as other. docs/metrics.md has them
-all. Once everything is attached, all privileges are given up. SIGHUP reads --config again.
+all. Once everything is attached, all capabilities are given up; root stays root without --user.
+SIGHUP reads --config again.
 
 For example:
   tcpvitals serve                            on 127.0.0.1:2112, by role, service, remote prefix
@@ -24,7 +25,7 @@ from tcpvitals.commands.options import in_namespace
 from tcpvitals.commands.output import escaping_output
 from tcpvitals.errors import PrivilegeError
 from tcpvitals.kernel.libbpf.allocator import give_memory_back
-from tcpvitals.kernel.privileges import capabilities_needed, drop, stay_single
+from tcpvitals.kernel.privileges import capabilities_needed, confine, drop, stay_single
 from tcpvitals.model.key import FlowPorts
 
 if TYPE_CHECKING:
@@ -85,8 +86,18 @@ def _serve(
         stream = None if options.quiet or sys.stdout is None else escaping_output()
         service = Service(options, live, front, host_netns, plan.attach or "", stream)
         drop(options.user, capabilities_needed(os.uname().release))
-        service.run(stop, read)
+        service.run(stop, read, _remaining(is_confined=confine()))
     return 0
+
+
+def _remaining(*, is_confined: bool) -> str:
+    """Return what the process may still do as root, without any capability; "" as another user."""
+    if os.geteuid():
+        return ""
+    what = (
+        "read all of root's files, but write none" if is_confined else "read and write root's files"
+    )
+    return f"It still runs as root, and may {what}; --user NAME gives that up."
 
 
 def _time_programs() -> int:

@@ -119,8 +119,9 @@ class Service:
             )
         )
 
-    def run(self, stop: StopRequest, read: Callable[[], ServeOptions]) -> None:
-        """Serve until the end; `read` reads the options again."""
+    def run(self, stop: StopRequest, read: Callable[[], ServeOptions], remark: str) -> None:
+        """Serve until the end; `read` reads the options again, `remark` is shown at the start."""
+        self._announce(remark)
         with self._log, self._screen:
             try:
                 asyncio.run(self._run(stop, read))
@@ -142,7 +143,6 @@ class Service:
 
         # Not by the loop, which would leave the signal to its default action when it closes.
         signal.signal(signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(reload))
-        self._announce()
         refreshing = loop.create_task(self._refresh_for_ever())
         try:
             await self._server.run(stopping)
@@ -260,10 +260,11 @@ class Service:
 
     # --- talking -------------------------------------------------------------------------
 
-    def _announce(self) -> None:
+    def _announce(self, remark: str) -> None:
         if self._table:
             secure = self._web is not None and self._web.current.tls is not None
-            self._table.announce(f"{'https' if secure else 'http'}://{self._listen}/metrics")
+            url = f"{'https' if secure else 'http'}://{self._listen}/metrics"
+            self._table.announce(url, remark)
 
     async def _reload(self, read: Callable[[], ServeOptions]) -> None:
         """Read in a thread: the file may be slow to read, and the options to parse."""

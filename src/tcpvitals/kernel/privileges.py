@@ -1,4 +1,4 @@
-"""Gives away what only loading and attaching needed: capabilities, and the user.
+"""Gives away what only loading and attaching needed: capabilities, the user, changing files.
 
 All of it is the calling thread's alone, which must be the only one; `stay_single` sees to that for
 libraries that would start more when they are imported.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from tcpvitals.errors import PrivilegeError
 from tcpvitals.kernel.facts import Answer
 from tcpvitals.kernel.host import since
+from tcpvitals.kernel.libbpf import landlock
 from tcpvitals.kernel.libbpf import privileges as door
 
 if TYPE_CHECKING:
@@ -70,6 +71,19 @@ def drop(user: User | None, keep: Collection[int] = ()) -> None:
         message = f"cannot give up privileges: {error.strerror}"
         raise PrivilegeError(message) from error
     verify(_STATUS.read_text(errors="replace"), user, keep)
+
+
+def confine() -> bool:
+    """Give up changing files and making connections, after `drop`; False where Landlock is not.
+
+    It is one more wall, and most of all where root stays root: without capabilities, too, root's
+    files are root's.  Reading is not confined: /proc, configuration and certificates are read on.
+    """
+    try:
+        landlock.forbid_changes()
+    except OSError:
+        return False
+    return True
 
 
 def _demand_one_thread() -> None:
