@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from attaching import POLL_S, is_waiting
 from conftest import IN_VM, WITNESS, libbpf_tool, netns_inode, skips_of, witness
 from retrans_scenarios import wait_until_quiet
-from sockets_lab import POLL_S, is_waiting
 
 from tcpvitals.kernel import libbpf
 from tcpvitals.model.histogram import bucket_index, fold_log2
