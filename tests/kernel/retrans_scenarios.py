@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sockets_lab import POLL_S, is_waiting
+from attaching import POLL_S, is_waiting
 
 from tcpvitals.netlab.link import SERVER_IPV4, SERVER_IPV6
 from tcpvitals.netlab.workload import serve, traffic_command

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     Doing = Callable[..., Any]
 
 PATIENCE_S = 60
-POLL_S = 0.05
 _LIFETIME_S = 300
 _CLOSE = 7
 _FDS_AT_ONCE = 200  # SCM_MAX_FD is 253
@@ -168,28 +167,6 @@ def watch(output: Path, *command: str) -> Iterator[Watcher]:
     finally:
         process.kill()
         process.wait()
-
-
-def wait_until_attached(*watchers: Watcher) -> None:
-    """Until each has links and waits for events or for its next print; or one has ended."""
-    deadline = time.monotonic() + 2 * PATIENCE_S
-    while all(watcher.process.poll() is None for watcher in watchers):
-        if all(watcher.links() and is_waiting(watcher.process.pid) for watcher in watchers):
-            return
-        assert time.monotonic() < deadline, f"not attached: {[one.links() for one in watchers]}"
-        time.sleep(POLL_S)
-
-
-def is_waiting(pid: int) -> bool:
-    """Whether a process sleeps in select(), poll(), epoll_wait() or nanosleep().
-
-    tcpvitals, as libbpf-tools, does so for the first time after everything is attached and, with
-    --verify, the baseline is read.  How long that takes depends on the machine.
-    """
-    with contextlib.suppress(OSError):
-        where = Path(f"/proc/{pid}/wchan").read_text()
-        return any(kind in where for kind in ("poll", "select", "nanosleep"))
-    return False
 
 
 # --- the actor ------------------------------------------------------------------------------------

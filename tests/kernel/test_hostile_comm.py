@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from attaching import wait_until_attached
 from conftest import IN_VM
-from sockets_lab import Watcher, open_actor, wait_until_attached, watch
+from sockets_lab import Watcher, open_actor, watch
 
 from tcpvitals.model.printable import printable
 from tcpvitals.netlab.impairment import Impairment

@@ -72,7 +72,7 @@ def test_known_and_other_and_retired_are_all_there_was_and_new_peers_get_groups_
         # What the kernel says that it skipped may have been of the other end, which neither counts.
         skipped = flooded.losses["recursion"] + everything.losses["recursion"]
         missing = abs(flooded.total().count - everything.total().count)
-        assert missing <= skipped + (0 if IN_VM else PEERS * 0.005)
+        assert missing <= skipped  # both are at one hook: what one is not run for, the other is not
         assert grown_kib < 4096
 
         newest = _move_on(link, port, live, flooded)

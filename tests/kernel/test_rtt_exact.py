@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from attaching import POLL_S, is_waiting
 from conftest import IN_VM, WITNESS, libbpf_tool, netns_inode, skips_of, witness
 from retrans_scenarios import wait_until_quiet
-from sockets_lab import POLL_S, is_waiting
 
 from tcpvitals.kernel import libbpf
 from tcpvitals.model.histogram import bucket_index, fold_log2
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from tcpvitals.netlab.link import Link
     from tcpvitals.sources.live import LiveRtt
 
-# Some events go missing on hosts whose hypervisor or scheduler we do not choose; not in a guest.
-MAY_MISS = 0 if IN_VM else 0.005
+# Where a host does not run programs in what interrupts certain tasks, all programs at a hook miss
+# the same runs: two of them are equal there, too.
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_bucket_sums_equal_an_independent_count_slot_by_slot(  # noqa: PLR0913, 
     # Skipped runs may have been of the other end, which neither counts: a bound, not a term.
     explained = snapshot.losses["recursion"] + missed
     different = int(np.abs(ours.astype(int) - theirs.astype(int)).sum())
-    assert different <= explained + MAY_MISS * ours.sum()
+    assert different <= explained
 
 
 def test_two_at_once_count_the_same(
@@ -88,7 +88,7 @@ def test_two_at_once_count_the_same(
     first, second = (snapshot.total() for snapshot in snapshots)
     skipped = sum(snapshot.losses["recursion"] for snapshot in snapshots)
     assert first.count > 1000
-    assert abs(first.count - second.count) <= skipped + MAY_MISS * first.count
+    assert abs(first.count - second.count) <= skipped
     if first.count == second.count and not skipped:
         np.testing.assert_array_equal(first.buckets, second.buckets)
         assert (first.sum_us, first.min_us, first.max_us) == (

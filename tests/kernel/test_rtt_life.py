@@ -6,11 +6,12 @@ import ctypes
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _COMMAND = [sys.executable, "-m", "tcpvitals", "rtt"]
 _KILLS, _AT_ONCE = (8, 2) if IN_VM else (100, 4)
+_HELD = re.compile(r"^(prog|map|link)_id:\s*(\d+)$", re.MULTILINE)
 ROUNDED_S = 0.001  # as JSON has it
 # Starting takes most of a second under an emulated CPU.
 _START_S = 8.0 if IN_VM else 0.6
@@ -43,12 +45,22 @@ def _everything() -> dict[str, set[int]]:
     return {kind: _ids(kind) for kind in ("prog", "map", "link")}
 
 
+def _held() -> dict[str, set[int]]:
+    """What any process has a descriptor of: other tools may start while we kill ours."""
+    found: dict[str, set[int]] = {kind: set() for kind in ("prog", "map", "link")}
+    for info in Path("/proc").glob("[0-9]*/fdinfo/*"):
+        with suppress(OSError):
+            for kind, number in _HELD.findall(info.read_text()):
+                found[kind].add(int(number))
+    return found
+
+
 def _left_since(before: dict[str, set[int]]) -> dict[str, set[int]]:
-    """The kernel frees after a grace period."""
-    deadline = time.monotonic() + 20
+    """The kernel frees after a grace period; what a living process holds is not ours."""
+    deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
-        now = _everything()
-        left = {kind: now[kind] - before[kind] for kind in now}
+        now, held = _everything(), _held()
+        left = {kind: now[kind] - before[kind] - held[kind] for kind in now}
         if not any(left.values()):
             break
         time.sleep(0.2)

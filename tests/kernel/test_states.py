@@ -10,8 +10,9 @@ from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
 import pytest
+from attaching import wait_until_attached
 from conftest import IN_VM, libbpf_tool
-from sockets_lab import Actor, Watcher, open_actor, wait_until_attached, watch
+from sockets_lab import Actor, Watcher, open_actor, watch
 
 from tcpvitals.netlab.namespace import open_namespace
 
