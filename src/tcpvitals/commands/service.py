@@ -283,7 +283,7 @@ class Service:
         """Only what can be changed while everything stays attached."""
         edges = _edges(options)
         if self._web and options.web_config_file:
-            self._web.move_to(Path(options.web_config_file))  # may refuse, so it comes first
+            self._web.move_to(Path(options.web_config_file))
         self._server.allow(options.allow_hosts)
         self._options = options
         self._changed.set()

@@ -56,6 +56,9 @@ _MEDIAN = "test_the_median_srtt_is_the_delay_at_both_ends_and_for_every_kind_of_
 RULES = (
     Rule(Where.HOST, "test_hostile_comm.py", "names are made printable in Python"),
     Rule(Where.HOST, "test_serve_process.py", "signals, ports and files of a Python process"),
+    Rule(Where.HOST, "test_serve_counting.py", "when a Python process counts and refreshes"),
+    Rule(Where.HOST, "test_serve_few_files.py", "open files and connections of a Python process"),
+    Rule(Where.HOST, "test_serve_unread_log.py", "a pipe of a Python process"),
     Rule(
         Where.HOST,
         "test_startup_failures.py",
