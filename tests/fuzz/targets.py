@@ -127,7 +127,7 @@ http_server_config:
     X-Frame-Options: deny
 """,
     b"""basic_auth_users:
-  alice: $2b$10$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234
+  alice: $2b$04$i68nSoTjI19W3Q0zdO1gAOuD/Ihs5taW/IzCBcQ2yopAufZtGI3wW
 rate_limit:
   interval: 1m30s
   burst: 20

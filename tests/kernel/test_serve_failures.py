@@ -78,7 +78,7 @@ def test_a_bad_file_is_told_with_its_line(tmp_path: Path, text: str, line: int, 
         (("--config", "/nowhere/config.toml"), "/nowhere/config.toml"),
         (("--web.config.file", "/nowhere/web.yml"), "/nowhere/web.yml"),
         (("--listen", "0.0.0.0:0"), "--insecure-listen"),
-        (("--listen", "example.org:2112"), "--listen example.org:2112: not ADDRESS:PORT"),
+        (("--listen", "example.org:2112"), "'example.org:2112' is not ADDRESS:PORT"),
     ],
 )
 def test_what_cannot_be_is_bad_usage(options: tuple[str, str], said: str) -> None:
