@@ -55,12 +55,16 @@ class Outcome:
     @property
     def skipped(self) -> int:
         """How many runs of its programs the kernel says that it skipped."""
-        return max(int(line["dropped"]["recursion"]) for line in self.totals)
+        return self.lost("recursion")
 
     @property
     def unattributed(self) -> int:
         """How many retransmissions have no cause that was seen, in all namespaces."""
-        return max(int(line["dropped"]["unattributed"]) for line in self.totals)
+        return self.lost("unattributed")
+
+    def lost(self, reason: str) -> int:
+        """How much was lost for a reason, in all namespaces."""
+        return max(int(line["dropped"][reason]) for line in self.totals)
 
     @property
     def explained(self) -> bool:

@@ -35,9 +35,6 @@ struct {
 	__type(value, struct handshake);
 } handshakes SEC(".maps");
 
-/* User space writes when it began to count, in seconds of boot time. */
-__u32 counting_since_s = 0;
-
 /* What is to be added of one request. */
 struct synacks {
 	__u32 retransmitted;

@@ -16,6 +16,17 @@ struct lives lives = {};
 /* User space moves it on, from 1 to 255 and round again, before it has sockets settled. */
 __u32 settling = 0;
 
+/* User space writes when it began to count, in seconds of boot time. */
+__u32 counting_since_s = 0;
+
+/* A socket that a process held when we began was seen then.  Any other may be older, but as a rule
+ * its beginning was not seen. */
+static __always_inline void leave_out(__s32 retransmitted)
+{
+	if (counting_since_s && retransmitted)
+		__sync_fetch_and_add(&lives.left_out, retransmitted);
+}
+
 static __always_inline void begin_life(struct socket_state *state)
 {
 	if (state->followed)

@@ -115,6 +115,7 @@ static __always_inline void begin_with(struct sock *sk, struct socket_state *sta
 	begin_totals(sk, state, true);
 	state->timeouts -= resend->timeout;
 	state->accounted.total_retrans -= resend->segments;
+	leave_out(-(__s32)resend->segments);
 	state->accounted.bytes_retrans -= resend->bytes;
 	state->accounted.data_segs_out -= resend->bytes ? resend->segments : 0;
 	state->accounted.bytes_sent -= resend->bytes;

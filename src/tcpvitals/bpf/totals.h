@@ -60,6 +60,7 @@ static __always_inline void begin_totals(struct sock *sk, struct socket_state *s
 	state->timeouts = read_timeouts(sk, direct);
 	state->event_retrans = now.total_retrans;
 	state->accounted_known = 1;
+	leave_out(now.total_retrans);
 	begin_life(state);
 }
 
