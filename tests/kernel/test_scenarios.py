@@ -121,7 +121,7 @@ def not_promised(outcome: Outcome, lines: list[dict[str, Any]]) -> int:
 
 
 def left_out(outcome: Outcome) -> int:
-    """What is said to be in no total: one for each end that was not seen, and what beginnings had."""
+    """What is said to be in no total: one for each end not seen, and what beginnings had."""
     if IN_VM and not outcome.skipped:
         return 0
     return outcome.lost("socket_ends") + outcome.lost("socket_begins")
