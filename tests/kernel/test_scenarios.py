@@ -121,8 +121,11 @@ def not_promised(outcome: Outcome, lines: list[dict[str, Any]]) -> int:
 
 
 def left_out(outcome: Outcome) -> int:
-    """What is said to be in no total: one for each end not seen, and what beginnings had."""
-    if IN_VM and not outcome.skipped:
+    """What is said to be in no total: one for each end not seen, and what beginnings had.
+
+    In guests nothing is: equality holds there even where the kernel skipped runs.
+    """
+    if IN_VM:
         return 0
     return outcome.lost("socket_ends") + outcome.lost("socket_begins")
 

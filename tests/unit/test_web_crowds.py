@@ -1,4 +1,4 @@
-"""A server that is full: requests get in, whoever holds the other connections and whatever for."""
+"""A server that has no room left for connections still answers requests."""
 
 from __future__ import annotations
 

@@ -259,7 +259,7 @@ def test_a_password_is_forgotten_when_its_hash_changes_and_only_then(
     assert checks._right.keys() == {"a"}  # noqa: SLF001 what is kept of b
 
 
-def test_a_wrong_password_costs_the_same_whoever_it_is_for(
+def test_a_wrong_password_costs_the_same_for_every_user(
     checks: PasswordChecks, compared: list[tuple[int, bytes]]
 ) -> None:
     cheap, dear = read_hash(ALICE), read_hash(ALICE.replace("$04$", "$11$"))
