@@ -88,7 +88,7 @@ def test_connections_are_counted_when_they_open_close_and_fail_and_while_they_li
 def test_after_attaching_no_thread_has_a_capability_or_can_gain_one(running: Exporter) -> None:
     kept = sum(1 << number for number in capabilities_needed(os.uname().release))
     threads = thread_status(running.process.pid)
-    # The main thread, the refresh, its reader of namespaces' counters, the writers of log and table.
+    # Main thread, refresh, its reader of namespaces' counters, writers of log and table.
     assert len(threads) <= 5
     assert {int(one["CapEff"], 16) for one in threads} == {kept}
     assert {int(one["CapPrm"], 16) for one in threads} == {kept}
