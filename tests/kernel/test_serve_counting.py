@@ -130,7 +130,7 @@ def test_more_remotes_than_fit_are_counted_to_the_last_segment() -> None:
         pages = {seed: one.scrape_after(2) for seed, one in started.items()}
         kernel = link.client.counters()["TcpRetransSegs"] - before
     for seed, page in pages.items():
-        check_sums(page, kernel)
+        check_sums(page, link, kernel)
         check_flows(page, seed, kernel)
 
 
@@ -142,7 +142,7 @@ def wait_for_retransmissions(link: Link, least: int) -> None:
         time.sleep(0.1)
 
 
-def check_sums(page: Page, kernel: int) -> None:
+def check_sums(page: Page, link: Link, kernel: int) -> None:
     """Few are known by their address; all are there."""
     found = page.by("tcpvitals_retransmitted_segments_total", "remote")
     assert kernel >= MANY
@@ -151,7 +151,8 @@ def check_sums(page: Page, kernel: int) -> None:
     assert len(found) == 4 + 2
     assert page.sum("tcpvitals_groups") == 4
     difference = "tcpvitals_kernel_difference_segments"
-    assert page.sum(difference, counter="RetransSegs") == 0
+    netns = str(link.client.inode)
+    assert page.sum(difference, netns=netns, counter="RetransSegs") == 0
 
 
 def check_flows(page: Page, seed: str, kernel: int) -> None:
