@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import subprocess
 import sys
 import time
@@ -56,6 +57,10 @@ def broken(data: bytes) -> None:
         case b"o":
             message = "one line"
             raise UsageError(message)
+        case b"w":
+            while True:
+                with contextlib.suppress(Exception):
+                    int(data)
         case b"s":
             end_s = time.process_time() + 0.002
             while time.process_time() < end_s:
@@ -80,6 +85,14 @@ def test_any_exception_but_an_error_of_ours_in_one_line_is_a_failure(
     failure = fault(BROKEN, data)
     assert (failure.what if failure else "").startswith(what)
     assert (failure is None) == (what == "")
+
+
+def test_what_never_returns_is_ended_and_is_a_failure() -> None:
+    """A reader that catches every exception does not catch this one."""
+    failure = fault(BROKEN, b"w", endless_s=0.05)
+    assert failure
+    assert failure.what.startswith("endless in ")
+    assert failure.said == "after 0.05 s"
 
 
 def test_an_input_is_slow_if_its_best_repetition_is() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import signal
 import time
 import traceback
 from dataclasses import dataclass, field
@@ -14,8 +16,10 @@ from tcpvitals.errors import TcpvitalsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from types import FrameType
 
 MOST_CPU_S: Final = 0.05
+ENDLESS_CPU_S: Final = 10.0
 _REPETITIONS: Final = 5
 _BEYOND_DOUBT: Final = 20
 _KEPT: Final = 120
@@ -54,10 +58,41 @@ class Failure:
     data: bytes = field(compare=False)
 
 
-def fault(target: Target, data: bytes) -> Failure | None:
-    """Return the failure of an input; None if it is read or refused as it should be."""
+class _EndlessError(BaseException):
+    """No exception that a reader may catch by accident."""
+
+
+@contextlib.contextmanager
+def _ended_after(cpu_s: float) -> Iterator[None]:
+    """End the block after so much CPU time.
+
+    Raises:
+        _EndlessError: it had to be ended.
+    """
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        raise _EndlessError
+
+    before = signal.signal(signal.SIGVTALRM, end)
+    # Again and again: an exception that comes while another one is handled can be lost.
+    signal.setitimer(signal.ITIMER_VIRTUAL, cpu_s, cpu_s)
     try:
-        target.read(data)
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def fault(target: Target, data: bytes, endless_s: float = ENDLESS_CPU_S) -> Failure | None:
+    """Return the failure of an input; None if it is read or refused as it should be.
+
+    Whatever takes so much CPU time is taken to go on for ever.
+    """
+    try:
+        with _ended_after(endless_s):
+            target.read(data)
+    except _EndlessError as error:
+        return Failure(target.name, f"endless {_place(error)}", f"after {endless_s:g} s", data)
     except TcpvitalsError as error:
         said = str(error)
         if not said.isprintable():
@@ -85,9 +120,10 @@ def slowness(target: Target, data: bytes, most_s: float = MOST_CPU_S) -> Failure
     return Failure(target.name, what, f"{best_s * 1000:.0f} ms", data)
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     """Where in the project it was raised, or came from."""
-    frames = traceback.extract_tb(error.__traceback__)
+    every = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in every if frame.filename != __file__]
     ours = [frame for frame in frames if "tcpvitals" in frame.filename] or frames
     return f"in {ours[-1].name}, {ours[-1].filename.rpartition('/')[2]}:{ours[-1].lineno}"
 
