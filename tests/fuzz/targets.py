@@ -315,7 +315,7 @@ def _show(events: Sequence[Event]) -> None:
         {event.owner.cgroup_id: comm for event in events for comm in comms},
     )
     for sink in (
-        RetransmissionsSink(stream=text, wall=_wall, width=lambda: 80),
+        RetransmissionsSink(stream=text, wall=_wall, size=lambda: (80, 24)),
         StatesSink(stream=text, wall=_wall, timestamp=True),
         EventJsonSink(stream=lines, wall=_wall),
     ):

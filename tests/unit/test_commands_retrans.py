@@ -131,16 +131,29 @@ def test_the_worst_group_comes_first_and_those_past_the_top_are_told(
 ) -> None:
     source.rates = source.rates | {
         LOSSY: {"segments_sent": 50, "segments_retransmitted": 4, "rto": 3, "tlp": 1},
-        FINE: {"segments_sent": 1000},
+        FINE: {"segments_sent": 1000, "segments_unnecessary": 1},
     }
     assert retrans(capsys, "--by", "raddr", "--top", "2", *ONCE) == (
         "raddr     SENT RETRANS RATIO% RTO FAST SLOW TLP SYN SYNACK OTHER DSACK FAILED\n"
         "10.0.0.3    50       4   8.00   3    .    .   1   .      .     .     .      .\n"
         "10.0.0.1   100       1   1.00   .    1    .   .   .      .     .     .      .\n"
-        "total     1150       5   0.43   3    1    .   1   .      .     .     .      .\n"
+        "total     1150       5   0.43   3    1    .   1   .      .     .     1      .\n"
         "... and 1 more group (--all shows it)\n"
         "\n"
     )
+
+
+def test_groups_without_retransmissions_are_shown_if_all_are_asked_for_and_always_in_json(
+    capsys: pytest.CaptureFixture[str], source: type[MadeUpSockets]
+) -> None:
+    source.rates = source.rates | {FINE: {"segments_sent": 1000}}
+    shown = {
+        words: retrans(capsys, "--by", "raddr", *words, *ONCE)
+        for words in ((), ("--all",), ("--json",))
+    }
+    said = "1 group without retransmissions is not shown (--all shows it)"
+    assert ["10.0.0.9" in text for text in shown.values()] == [False, True, True]
+    assert [said in text for text in shown.values()] == [True, False, False]
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ DEFAULTS = RetransOptions(
     json=False,
     top=None,
     all=False,
+    wide=False,
 )
 FLOW = Grouping((Field.LADDR, Field.LPORT, Field.RADDR, Field.RPORT))
 TOTALS = dataclasses.replace(DEFAULTS, grouping=FLOW)
@@ -99,6 +100,8 @@ def test_a_grouping_is_totals_of_that_grouping_whether_or_not_counting_is_asked_
         (["--verify"], "verify", True),
         (["-d", "60"], "duration_s", 60.0),
         (["--json"], "json", True),
+        (["-w"], "wide", True),
+        (["--wide"], "wide", True),
     ],
 )
 def test_options_do_what_they_say_with_totals_and_without(

@@ -107,24 +107,41 @@ def test_asking_for_more_rows_than_fit_gives_them(options: dict[str, int], rows:
 
 
 @settings(deadline=None)
-@given(st.integers(1, 150), st.booleans())
+@given(st.integers(32, 150), st.booleans())
 def test_no_line_is_ever_wider_than_the_terminal(width: int, color: bool) -> None:  # noqa: FBT001
-    """Neither long IPv6 addresses, nor wide distributions, nor colours push one over."""
+    """Neither long IPv6 addresses, nor wide distributions, nor colours push one over.
+
+    From where the widest cell fits: an axis of 21 powers of two.
+    """
     groups = {f"2001:db8:1234:5678:9abc:def0:1234:{end:x}": [1, 2**20] for end in range(1, 4)}
-    text = written(partial(terminal(width, 24), color=color), first_print(snapshot(groups)))
+    print_ = first_print(snapshot(groups, losses={"recursion": 2**60}))
+    text = written(partial(terminal(width, 24), color=color), print_)
 
     assert max(len(line) for line in re.sub(r"\x1b\[\d+m", "", text).split("\n")) <= width
+    assert "2001:db8:1234:5678:9abc:def0:1234:1" in text.replace("\n  ", "")
 
 
-def test_a_key_that_must_be_cut_keeps_both_ends() -> None:
-    """Addresses of one network differ at the end."""
+def test_a_title_without_room_beside_the_figures_has_a_line_of_its_own() -> None:
+    """Whole, so that rows can be told apart; the axis is the wider for it."""
     groups = {f"2001:db8:1234:5678:9abc:def0:1234:{end:x}": [1, 2**20] for end in (10, 11)}
-    lines = written(terminal(70, 24), first_print(snapshot(groups))).splitlines()
 
-    assert [line.split()[0] for line in lines[1:3]] == [
-        "2001:db8:12…ef0:1234:a",
-        "2001:db8:12…ef0:1234:b",
+    assert written(terminal(70, 24), first_print(snapshot(groups))).splitlines() == [
+        "raddr",
+        "  |0us  |8us  |64us |512us  |8ms  |66ms           p50      p99  count",
+        "2001:db8:1234:5678:9abc:def0:1234:a",
+        "   █                                      █   2.00 us   1.05 s      2",
+        "2001:db8:1234:5678:9abc:def0:1234:b",
+        "   █                                      █   2.00 us   1.05 s      2",
+        "",
     ]
+
+
+def test_colours_take_no_room() -> None:
+    """As many rows are shown with them as without."""
+    plain = written(terminal(60, 10), first_print(snapshot(many(100))))
+    painted = written(partial(terminal(60, 10), color=True), first_print(snapshot(many(100))))
+
+    assert re.sub(r"\x1b\[\d+m", "", painted) == plain
 
 
 @settings(deadline=None)

@@ -61,7 +61,7 @@ def rtt(sink: Callable[..., JsonLinesSink | ConsoleSink], names: Names) -> str:
 def retrans(sink: Callable[..., TotalsJsonSink | TotalsSink], names: Names) -> str:
     """Return a print of totals."""
     stream = io.StringIO()
-    sink(stream=stream).show(print_of(totals({KEY: {"segments_sent": 1}}), names=names))
+    sink(stream=stream).show(print_of(totals({KEY: {"segments_retransmitted": 1}}), names=names))
     return stream.getvalue()
 
 

@@ -50,6 +50,7 @@ class RetransOptions:
     json: bool
     top: int | None
     all: bool
+    wide: bool
 
 
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> RetransOptions:
@@ -82,6 +83,7 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> RetransO
         json=given.json,
         top=given.top,
         all=given.all,
+        wide=given.wide,
     )
 
 
@@ -168,4 +170,10 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     )
     output.add_argument("--delta", action="store_true", help="each interval alone")
     output.add_argument("--json", action="store_true", help="one JSON object a line")
+    output.add_argument(
+        "-w",
+        "--wide",
+        action="store_true",
+        help="all columns in one line each, however narrow the terminal",
+    )
     add_top(output)

@@ -74,6 +74,7 @@ def _make_sink(options: RetransOptions, stream: TextIO) -> TotalsSink | TotalsJs
         size=shutil.get_terminal_size if stream.isatty() else None,
         timestamp=options.timestamp,
         everything=options.all,
+        wide=options.wide,
     )
 
 

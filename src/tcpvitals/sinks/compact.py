@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, TextIO
 
 from tcpvitals.model.key import Grouping
 from tcpvitals.model.measurement import Measurement
-from tcpvitals.sinks.cells import group, heading
+from tcpvitals.sinks.folding import folded
 from tcpvitals.sinks.notes import notes
 from tcpvitals.sinks.picture import picture
+from tcpvitals.sinks.rows import TextTable
+from tcpvitals.sinks.titles import group, heading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,22 +49,24 @@ class CompactSink:
     def text(self, print_: RttPrint) -> str:
         """Return what `show` writes."""
         width, height = self.size()
-        with_samples = print_.rows()
-        rows = with_samples[: self._limit(print_, len(with_samples), height)]
+        groups = print_.rows()
+        limit = self.top if self.top or self.everything else height
+        table = self._table(print_, groups[:limit], width)
+
+        def remarks(hidden: int) -> list[str]:
+            return folded(notes(print_, hidden), width)
+
         lines = [f"{print_.wall_time:%H:%M:%S}"] if self.timestamp else []
-        if rows:
-            lines += self._table(print_, rows, width)
-        lines += notes(print_, len(with_samples) - len(rows))
+        if self.top or self.everything:
+            lines += [*table.lines(), *remarks(len(groups) - len(table.rows))]
+        else:
+            # The blank line at the end, and the cursor's own.
+            lines += table.on_screen(len(groups), remarks, height - 2 - self.timestamp, width)
         return "\n".join([*lines, "", ""])
 
-    def _limit(self, print_: RttPrint, groups: int, height: int) -> int | None:
-        if self.everything or self.top is not None:
-            return self.top
-        # The legend, the blank line at the end and the cursor's own line take three.
-        room = height - 3 - self.timestamp - len(notes(print_, 0))
-        return None if groups <= room else max(1, room - 1)
-
-    def _table(self, print_: RttPrint, rows: list[int], width: int) -> list[str]:
+    def _table(self, print_: RttPrint, rows: list[int], width: int) -> TextTable:
+        if not rows:
+            return TextTable()
         shown = print_.shown
         return picture(
             heading(self.grouping),

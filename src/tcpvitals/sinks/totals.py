@@ -1,4 +1,4 @@
-"""Totals of each group as a table: what was sent, what was sent again, and why.
+"""Totals of each group as a table: what was sent, what was retransmitted, and why.
 
 A figure of a cause, of D-SACKs or of failures that is 0 is a dot, so that the others are seen.
 """
@@ -8,37 +8,36 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TextIO
 
+from tcpvitals.model.columns import TotalsColumn
 from tcpvitals.model.key import Grouping
 from tcpvitals.model.names import UNKNOWN
-from tcpvitals.model.totals import CAUSES
-from tcpvitals.sinks.cells import group, heading, shortened
+from tcpvitals.sinks.folding import folded
+from tcpvitals.sinks.rows import RowLayout, TextTable
+from tcpvitals.sinks.titles import group, heading
 from tcpvitals.sinks.totalsnotes import notes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tcpvitals.model.totals import Totals
     from tcpvitals.model.totals_report import TotalsPrint
 
-_HEADINGS: Final = (
-    *("SENT", "RETRANS", "RATIO%"),
-    *("RTO", "FAST", "SLOW", "TLP", "SYN", "SYNACK", "OTHER"),
-    *("DSACK", "FAILED"),
-)
+_COLUMNS: Final = tuple(TotalsColumn)
+# Of these a 0 says something.
+_NEVER_DOTTED: Final = {TotalsColumn.SENT, TotalsColumn.RETRANS}
 _TOTAL: Final = "total"
 _ZERO: Final = "."
-_GAP: Final = "  "
-_LEAST_KEY_WIDTH: Final = len("255.255.255.255")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TotalsSink:
-    """Writes a row for each group, what hurts most first.
+    """Writes a row for each group with retransmissions, what hurts most first.
 
-    With more than one, a last row has the total of all that was counted, hidden groups included.
-    `size` returns columns and lines of the terminal (as shutil.get_terminal_size does) and is
-    asked at each print; without it keys are never cut and all rows are shown.  As many rows are
-    shown as fit, unless `top` names a number or `everything` asks for all.
+    With more than one group, a last row has the total of all that was counted, hidden groups
+    included.  `size` returns columns and lines of the terminal (as shutil.get_terminal_size does)
+    and is asked at each print; without it nothing depends on them.  What does not fit the columns
+    is folded, unless `wide`.  As many rows are shown as fit the lines, unless `top` names a number
+    or `everything` asks for all groups, those without retransmissions included.
     """
 
     stream: TextIO
@@ -47,6 +46,7 @@ class TotalsSink:
     size: Callable[[], tuple[int, int]] | None = None
     timestamp: bool = False
     everything: bool = False
+    wide: bool = False
 
     def show(self, print_: TotalsPrint) -> None:
         """Write one print, with a blank line after it."""
@@ -57,74 +57,95 @@ class TotalsSink:
         """Return what `show` writes."""
         width, height = self.size() if self.size else (None, None)
         active = print_.rows()
-        rows = active[: self._limit(print_, len(active), height)]
+        listed = self._listed(print_, active)
+        limit = self.top if self.top or self.everything else height
+        table, left_out = self._table(print_, listed[:limit], width, has_total=len(active) > 1)
+
+        def remarks(hidden: int) -> list[str]:
+            lines = notes(print_, hidden, quiet=len(active) - len(listed))
+            return folded([*left_out, *lines], width)
+
         lines = [f"{print_.wall_time:%H:%M:%S}"] if self.timestamp else []
-        if rows:
-            lines += _lines(self._cells(print_, rows), width)
-        lines += notes(print_, len(active) - len(rows))
+        if width is None or height is None or limit != height:
+            lines += [*table.lines(), *remarks(len(listed) - len(table.rows))]
+        else:
+            # The blank line at the end, and the cursor's own.
+            room = height - 2 - self.timestamp
+            lines += table.on_screen(len(listed), remarks, room, width)
         return "\n".join([*lines, "", ""])
 
-    def _limit(self, print_: TotalsPrint, groups: int, height: int | None) -> int | None:
-        if self.everything or self.top is not None or height is None:
-            return self.top
-        # The headings, the total, the blank line at the end and the cursor's own line.
-        room = height - 3 - (groups > 1) - self.timestamp - len(notes(print_, 0))
-        return None if groups <= room else max(1, room - 1)
+    def _listed(self, print_: TotalsPrint, active: list[int]) -> list[int]:
+        """Return the groups that deserve a row."""
+        if self.everything or not self.grouping.fields:
+            return active
+        quiet = print_.shown.table.quiet
+        return [row for row in active if not quiet[row]]
 
-    def _cells(self, print_: TotalsPrint, rows: list[int]) -> list[tuple[str, ...]]:
+    def _table(
+        self, print_: TotalsPrint, rows: list[int], width: int | None, *, has_total: bool
+    ) -> tuple[TextTable, list[str]]:
+        """Return the table, and what is to be said of columns that are not in it."""
         shown = print_.shown
-        cells: list[tuple[str, ...]] = [(heading(self.grouping), *_HEADINGS)]
-        for row in rows:
-            title = group(shown.keys[row], self.grouping, print_.names)
-            cells.append((title, *_figures(print_, shown.table.row(row))))
-        if len(rows) > 1:
-            cells.append((_TOTAL, *_figures(print_, shown.total())))
-        return cells
+        titles = [heading(self.grouping)]
+        titles += [group(shown.keys[row], self.grouping, print_.names) for row in rows]
+        totals = [shown.table.row(row) for row in rows]
+        if has_total:
+            titles.append(_TOTAL)
+            totals.append(shown.total())
+        columns = [_column(print_, column, totals) for column in _COLUMNS]
+        return _laid_out(titles, columns, None if self.wide else width, has_total=has_total)
 
 
-def _figures(print_: TotalsPrint, totals: Totals) -> tuple[str, ...]:
-    ratio = totals.ratio
-    return (
-        str(totals["segments_sent"]),
-        str(totals["segments_retransmitted"]),
-        UNKNOWN if ratio is None else f"{100 * ratio:.2f}",
-        *(_dotted(totals[cause]) for cause in CAUSES),
-        _dotted(totals["segments_unnecessary"]),
-        _dotted(print_.failed(totals)),
-    )
+def _column(print_: TotalsPrint, column: TotalsColumn, totals: Sequence[Totals]) -> list[str]:
+    """Return the heading and all figures, of the same width."""
+    if column is TotalsColumn.RATIO:
+        cells = ["RATIO%", *(_percent(one.ratio) for one in totals)]
+    else:
+        figures = (print_.figure(column, one) for one in totals)
+        cells = [column.upper(), *(_dotted(column, figure) for figure in figures)]
+    width = max(map(len, cells))
+    return [f"{cell:>{width}}" for cell in cells]
 
 
-def _dotted(count: int) -> str:
-    return str(count) if count else _ZERO
+def _percent(ratio: float | None) -> str:
+    return UNKNOWN if ratio is None else f"{100 * ratio:.2f}"
 
 
-def _lines(cells: list[tuple[str, ...]], width: int | None) -> list[str]:
-    """Lay out the rows, the headings first; all lines are cut where even that is too wide."""
-    titles, *columns = zip(*cells, strict=True)
-    wanted = max(map(len, titles))
-    if width is not None:
-        columns = _fitting(columns, width - len(_GAP) - min(wanted, _LEAST_KEY_WIDTH))
-        room = width - len(_GAP) - _width(columns)
-        wanted = min(wanted, max(room, _LEAST_KEY_WIDTH))
-    aligned = [_aligned(column) for column in columns]
-    figures = [" ".join(row) for row in zip(*aligned, strict=True)]
-    pairs = zip(titles, figures, strict=True)
-    return [f"{shortened(title, wanted):<{wanted}}{_GAP}{row}"[:width] for title, row in pairs]
+def _dotted(column: TotalsColumn, count: float | None) -> str:
+    return str(count) if count or column in _NEVER_DOTTED else _ZERO
 
 
-def _fitting(columns: list[tuple[str, ...]], width: int) -> list[tuple[str, ...]]:
-    """Leave out columns of nothing but dots, the last first, as long as the rest is too wide."""
-    left = list(columns)
+def _laid_out(
+    titles: Sequence[str], columns: list[list[str]], width: int | None, *, has_total: bool
+) -> tuple[TextTable, list[str]]:
+    """Lay the rows out, the headings first; columns of nothing but zeroes may give way to titles.
+
+    Only where titles then have room beside the figures, and only as many as it takes.
+    """
+    kept = _beside_titles(titles, columns, width)
+    layout = _layout(titles, kept, width)
+    head, *rows = [
+        layout.lines(title, cells)
+        for title, cells in zip(titles, zip(*kept, strict=True), strict=True)
+    ]
+    foot = rows.pop() if has_total else []
+    left_out = " ".join(column[0].strip() for column in columns if column not in kept)
+    remarks = [f"0 everywhere, not shown: {left_out} (-w shows all)"] if left_out else []
+    return TextTable(head, rows, foot), remarks
+
+
+def _beside_titles(
+    titles: Sequence[str], columns: list[list[str]], width: int | None
+) -> list[list[str]]:
+    """Return the columns without as many zeroes, the last first, as make one line of a row."""
+    kept = list(columns)
     for column in reversed(columns):
-        if _width(left) > width and set(column[1:]) == {_ZERO}:
-            left.remove(column)
-    return left
+        if not _layout(titles, kept, width).stacked:
+            break
+        if all(cell.strip() == _ZERO for cell in column[1:]):
+            kept.remove(column)
+    return columns if _layout(titles, kept, width).stacked else kept
 
 
-def _width(columns: list[tuple[str, ...]]) -> int:
-    return sum(max(map(len, column)) for column in columns) + len(columns) - 1
-
-
-def _aligned(column: tuple[str, ...]) -> list[str]:
-    width = max(map(len, column))
-    return [f"{cell:>{width}}" for cell in column]
+def _layout(titles: Sequence[str], columns: list[list[str]], width: int | None) -> RowLayout:
+    return RowLayout(max(map(len, titles)), [len(column[0]) for column in columns], width, " ")
