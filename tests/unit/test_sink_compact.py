@@ -21,6 +21,7 @@ from tcpvitals.sinks.console import ConsoleSink
 from tcpvitals.sinks.layout import TerminalSink, fits
 from tcpvitals.sinks.sparkline import Axis
 
+BLOCKS = " ▁▂▃▄▅▆▇█"
 BY_RADDR = Grouping((Field.RADDR,))
 NEAR, FAR = [300] * 8 + [700], [150_000] * 2 + [70_000]
 GROUPS = {"10.0.0.1": NEAR, "192.168.100.100": FAR}
@@ -78,6 +79,17 @@ def test_the_p99_is_coloured_by_how_far_the_peer_seems(p99_us: int, color: str) 
 
     assert re.findall(r"(\x1b\[\d+m)[^\x1b]*s\x1b\[0m", painted) == [color]
     assert re.sub(r"\x1b\[\d+m", "", painted) == plain
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1", "ascii"])
+def test_a_picture_is_drawn_with_what_the_encoding_has(encoding: str) -> None:
+    """An escape in the place of a block would push the rest of the row."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding, errors="strict")
+    terminal(80, 24)(stream=out).show(first_print(snapshot(GROUPS)))
+    out.seek(0)
+
+    in_ascii = PICTURE.translate(str.maketrans("█▄▁", "@=."))
+    assert out.read() == (PICTURE if encoding == "utf-8" else in_ascii)
 
 
 def test_rows_that_do_not_fit_the_height_are_counted() -> None:
@@ -153,7 +165,7 @@ def test_a_sparkline_has_a_block_for_each_slot_with_samples_and_only_there(
     buckets = distribution(values).buckets
     slots = fold_log2(buckets)
     axis = Axis.of(slots.reshape(1, -1))
-    drawn = axis.sparkline(buckets)
+    drawn = axis.sparkline(buckets, BLOCKS)
 
     assert [block != " " for block in drawn] == [
         count > 0 for count in slots[axis.first : axis.last + 1]
@@ -166,7 +178,7 @@ def test_two_peaks_within_a_power_of_two_stay_two() -> None:
     buckets = distribution([70_000] * 3 + [120_000] * 3).buckets
     axis = replace(Axis.of(fold_log2(buckets).reshape(1, -1)), cell=8)
 
-    assert axis.sparkline(buckets) == "█     █ "
+    assert axis.sparkline(buckets, BLOCKS) == "█     █ "
 
 
 @settings(deadline=None)
@@ -174,7 +186,7 @@ def test_two_peaks_within_a_power_of_two_stay_two() -> None:
 def test_a_sample_lights_the_columns_of_its_own_slot_only(value: int, cell: int) -> None:
     """With another sample in every other slot, its slot's columns are where they should be."""
     buckets = distribution([value, *(1 << power for power in range(27))]).buckets
-    drawn = Axis(0, 26, cell).sparkline(buckets)
+    drawn = Axis(0, 26, cell).sparkline(buckets, BLOCKS)
     slot = int(fold_log2(distribution([value]).buckets).argmax())
 
     assert len(drawn) == 27 * cell

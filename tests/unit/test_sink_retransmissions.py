@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
@@ -22,6 +23,7 @@ from test_sink_madeup_events import (
     RESENT,
     SYNACK,
     made,
+    wall,
     written,
 )
 
@@ -145,6 +147,15 @@ def test_a_long_name_of_a_namespace_loses_its_middle_on_a_terminal_that_has_no_r
     ]
     assert wide == piped
     assert "03:04:05.678 cni-5f3c7a9e-1d 1234 " in piped
+
+
+def test_a_cut_is_marked_with_what_the_encoding_has() -> None:
+    out = io.TextIOWrapper(io.BytesIO(), "iso-8859-1", errors="strict")
+    sink = RetransmissionsSink(stream=out, wall=wall, size=lambda: (200, 24))
+    sink.show([RESENT], Names(netns={7: "cni-5f3c7a9e-1d"}), NONE_LOST)
+    out.seek(0)
+
+    assert out.read().splitlines()[1].startswith("03:04:05.678 cni-5f~9e-1d 1234 ")
 
 
 def test_the_header_comes_before_the_first_event() -> None:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _DATE_AND_T = len("2026-01-02T")
 _CLOCK = len("03:04:05.678")
-_ELLIPSIS = "…"
 
 
 def clock(moment: datetime) -> str:
@@ -65,10 +64,10 @@ def error_name(number: int) -> str:
     return errorcode.get(number, str(number))
 
 
-def shortened(text: str, width: int) -> str:
-    """Cut out the middle: addresses of one network differ at the end."""
+def shortened(text: str, width: int, ellipsis: str) -> str:
+    """Cut out the middle: names of one kind differ at the end."""
     if len(text) <= width:
         return text
     head = width // 2
     tail = width - head - 1
-    return f"{text[:head]}{_ELLIPSIS}{text[len(text) - tail :]}"
+    return f"{text[:head]}{ellipsis}{text[len(text) - tail :]}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from tcpvitals.model.key import Grouping
 from tcpvitals.model.measurement import Measurement
+from tcpvitals.sinks.characters import blocks
 from tcpvitals.sinks.folding import folded
 from tcpvitals.sinks.notes import notes
 from tcpvitals.sinks.picture import picture
@@ -72,6 +73,7 @@ class CompactSink:
             heading(self.grouping),
             [group(shown.keys[row], self.grouping, print_.names) for row in rows],
             shown.table.take(rows),
-            width,
+            width=width,
+            blocks=blocks(self.stream),
             color=self.color,
         )

@@ -29,12 +29,13 @@ _PLAIN, _RED, _GREEN, _YELLOW = "\x1b[0m", "\x1b[31m", "\x1b[32m", "\x1b[33m"
 _NEAR_US, _FAR_US = 10_000, 100_000
 
 
-def picture(
+def picture(  # noqa: PLR0913 - all but the first three by name
     heading: str,
     titles: Sequence[str],
     counters: Counters,
-    width: int,
     *,
+    width: int,
+    blocks: str,
     color: bool,
 ) -> TextTable:
     """Return the heading with the axis, and the lines of each group; each group has samples.
@@ -43,9 +44,13 @@ def picture(
     """
     columns = _columns(counters, color=color)
     layout = _Layout.of(width, [heading, *titles], columns, Axis.of(fold_log2(counters.buckets)))
-    pictures = [layout.axis.legend(counters.unit), *map(layout.axis.sparkline, counters.buckets)]
+    axis = layout.axis
+    pictures = [
+        axis.legend(counters.unit),
+        *(axis.sparkline(one, blocks) for one in counters.buckets),
+    ]
     head, *rows = [
-        layout.rows.lines(title, [f"{one:<{layout.axis.width}}", *cells])
+        layout.rows.lines(title, [f"{one:<{axis.width}}", *cells])
         for title, one, *cells in zip([heading, *titles], pictures, *columns, strict=True)
     ]
     return TextTable(head, rows)

@@ -14,6 +14,7 @@ from tcpvitals.model.event import Retransmission, state_name
 from tcpvitals.model.names import UNKNOWN
 from tcpvitals.model.printable import printable
 from tcpvitals.sinks.cells import clock, command, connection, error_name, process_id, shortened
+from tcpvitals.sinks.characters import ellipsis
 from tcpvitals.sinks.figures import human
 from tcpvitals.sinks.remarks import write_lost
 
@@ -138,7 +139,8 @@ class RetransmissionsSink:
         whole = {inode: printable(names.namespace(inode)) for inode in found}
         if self.wide or not self.size:
             return whole
-        return {inode: shortened(name, _NETNS_WIDTH) for inode, name in whole.items()}
+        mark = ellipsis(self.stream)
+        return {inode: shortened(name, _NETNS_WIDTH, mark) for inode, name in whole.items()}
 
     def _rows(self, events: list[Retransmission], netns: dict[int, str]) -> list[str]:
         row, cells = self._screen.shape.row.format, self._screen.shape.cells
