@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import signal
@@ -46,6 +47,21 @@ def test_a_signal_ends_the_wait_and_every_one_after_it(
     assert stop.made is True
     for _ in range(2):
         assert stop.wait_until(time.monotonic() + FAR_AWAY_S) is True
+
+
+@pytest.mark.parametrize(("number", "written"), [(signal.SIGINT, "\n"), (signal.SIGTERM, "")])
+def test_after_ctrl_c_output_begins_on_a_new_line_of_a_terminal(
+    stop: StopRequest, number: signal.Signals, written: str
+) -> None:
+    """Where the terminal has just written ^C; once, and only there."""
+    for is_terminal in (True, False):
+        stream = io.StringIO()
+        stream.isatty = lambda is_terminal=is_terminal: is_terminal  # type: ignore[method-assign,misc]
+        stop = StopRequest(stream)
+        assert stop.wait_until(time.monotonic()) is False
+        os.kill(os.getpid(), number)
+        assert [stop.wait_until(time.monotonic() + FAR_AWAY_S) for _ in range(2)] == [True] * 2
+        assert stream.getvalue() == (written if is_terminal else "")
 
 
 def test_a_signal_in_the_middle_of_a_wait_ends_it(stop: StopRequest) -> None:

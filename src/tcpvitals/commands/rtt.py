@@ -50,7 +50,7 @@ def _run(options: RttOptions, stream: TextIO) -> int:
     from tcpvitals.kernel.settings import Request  # noqa: PLC0415
     from tcpvitals.sources.live import LiveRtt  # noqa: PLC0415
 
-    stop = StopRequest()
+    stop = StopRequest(stream)
     request = Request(options.grouping, options.selection, options.max_groups, options.measurement)
     wanted = Attach(options.attach) if options.attach else None
     plan = make_plan(collect_facts(), wanted, request.groups, following=request.needs_owner)

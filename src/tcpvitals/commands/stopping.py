@@ -8,8 +8,11 @@ import signal
 import time
 from typing import TYPE_CHECKING, Final
 
+from tcpvitals.commands.output import output_errors
+
 if TYPE_CHECKING:
     from types import FrameType
+    from typing import TextIO
 
 # What select() still takes is more than this.
 _ENDLESS: Final = 1e9
@@ -19,8 +22,14 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 class StopRequest:
     """Made once, at start: from then on the signals set it instead of ending the process."""
 
-    def __init__(self) -> None:
-        """Take the signals over."""
+    def __init__(self, stream: TextIO | None = None) -> None:
+        """Take the signals over.
+
+        Args:
+            stream: where output goes, if it is to begin on a new line after Ctrl-C: on a terminal
+                a "^C" stands where it would be.
+        """
+        self._echoes = stream if stream is not None and stream.isatty() else None
         # A descriptor and not a threading.Event: a handler must not wait for a lock that the
         # code it interrupted may hold.
         self._readable, self._writable = os.pipe()
@@ -33,19 +42,34 @@ class StopRequest:
         """Readable once a signal came, for those who wait in another way."""
         return self._readable
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self.made:
             raise KeyboardInterrupt
         self.made = True
+        if number != signal.SIGINT:
+            self._echoes = None
         os.write(self._writable, b"!")
 
     def wait_until(self, deadline: float, source: int | None = None) -> bool:
         """Sleep until `deadline` (time.monotonic()) or a signal; whether it was a signal.
 
         With the file descriptor `source`, until there is something to be read there, too.
+
+        Raises:
+            OutputError: the output that was to begin on a new line cannot be written.
         """
         left = deadline - time.monotonic()
         sources = [self._readable] if source is None else [self._readable, source]
         # An endless wait is one without a time-out.
         readable, _, _ = select.select(sources, [], [], max(0.0, left) if left < _ENDLESS else None)
-        return self._readable in readable
+        if self._readable not in readable:
+            return False
+        self._end_line()
+        return True
+
+    def _end_line(self) -> None:
+        if self._echoes:
+            with output_errors():
+                self._echoes.write("\n")
+                self._echoes.flush()
+            self._echoes = None
