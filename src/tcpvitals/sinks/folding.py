@@ -14,14 +14,20 @@ INDENT: Final = "  "
 _LEAST_WIDTH: Final = 20
 
 
-def folded(lines: Iterable[str], width: int | None) -> list[str]:
-    """Return lines of at most `width` columns, None for any; a longer word is broken, too."""
+def folded(lines: Iterable[str], width: int | None, indent: str = INDENT) -> list[str]:
+    """Return lines of at most `width` columns, None for any; a longer word is broken, too.
+
+    Args:
+        lines: the lines.
+        width: how many columns there are.
+        indent: what stands before each part of a line but the first.
+    """
     if width is None:
         return list(lines)
-    return [part for line in lines for part in _fold(line, max(width, _LEAST_WIDTH))]
+    return [part for line in lines for part in _fold(line, max(width, _LEAST_WIDTH), indent)]
 
 
-def _fold(line: str, width: int) -> list[str]:
+def _fold(line: str, width: int, indent: str) -> list[str]:
     if len(line) <= width:
         return [line]
-    return textwrap.wrap(line, width, subsequent_indent=INDENT, break_on_hyphens=False)
+    return textwrap.wrap(line, width, subsequent_indent=indent, break_on_hyphens=False)
