@@ -289,22 +289,39 @@ def test_a_difference_that_nothing_explains_is_told_at_each_print_and_is_status_
 # --- who sits at a terminal --------------------------------------------------------------
 
 
+WHEN = "retransmissions by raddr; "
+
+
 @pytest.mark.parametrize(
-    ("words", "announced"),
+    ("words", "due"),
     [
-        ((), "retransmissions by raddr, shown at the end; Ctrl-C ends\n\n"),
-        (("-i", "3600"), "retransmissions by raddr, every 3600 s; Ctrl-C ends\n\n"),
+        (ONCE, "shown after 0.01 s, Ctrl-C ends"),
+        (("-i", "3600", *ONCE), "for 0.01 s, Ctrl-C ends"),
+        (("-i", "0.5", "-d", "0.6"), "every 0.5 s for 0.6 s, Ctrl-C ends"),
+        (("-i", "3600"), "every 3600 s, Ctrl-C ends"),
+        ((), "shown with Ctrl-C, or every 5 s with -i 5"),
     ],
 )
 def test_who_sits_at_a_terminal_is_told_when_there_will_be_something_to_see(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    source: type[MadeUpSockets],
     words: tuple[str, ...],
-    announced: str,
+    due: str,
 ) -> None:
+    source.owners_signals = {1: signal.SIGTERM} if "-d" not in words else {}
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("LINES", "40")
-    assert retrans(capsys, "--by", "raddr", *words, *ONCE) == TABLE
+    assert "retransmissions by" not in retrans(capsys, "--by", "raddr", *words)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert retrans(capsys, "--by", "raddr", *words, *ONCE) == announced + TABLE
-    assert len(lines(capsys, "--by", "raddr", *words, *ONCE)) == 1
+    assert retrans(capsys, "--by", "raddr", *words).startswith(f"{WHEN}{due}\n\nraddr ")
+    assert all(line["type"] == "totals" for line in lines(capsys, "--by", "raddr", *words))
+
+
+def test_who_sits_at_a_terminal_and_pipes_the_output_is_told_on_standard_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert dispatch(["retrans", "--by", "raddr", *ONCE]) == 0
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == (TABLE, f"{WHEN}shown after 0.01 s, Ctrl-C ends\n\n")

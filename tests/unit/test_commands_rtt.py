@@ -13,6 +13,7 @@ from test_commands_madeup import MadeUpRtt, made_up_host
 from tcpvitals.commands.main import dispatch
 from tcpvitals.kernel import netns
 from tcpvitals.kernel.plan import Attach
+from tcpvitals.sinks.picture import FAR_US, NEAR_US
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,14 +134,33 @@ def test_the_unit_is_named_on_every_line(
     assert {one["unit"] for one in lines(capsys, *AT_ONCE_AND_AT_THE_END, *words)} == {unit}
 
 
-def test_who_sits_at_a_terminal_is_told_how_to_end_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("words", "due"),
+    [
+        (("-d", "0.01"), "for 0.01 s, Ctrl-C ends"),
+        (("-d", "0.02", "-i", "0.01"), "every 0.01 s for 0.02 s, Ctrl-C ends"),
+    ],
+)
+def test_who_sits_at_a_terminal_is_told_when_and_how_it_ends(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    due: str,
 ) -> None:
-    header = "srtt in us, by whole host, fentry; every 10 s, Ctrl-C ends\n"
-    assert header not in rtt(capsys, *AT_ONCE_AND_AT_THE_END)
+    header = f"srtt in us, by whole host, fentry; {due}\n"
+    assert "Ctrl-C" not in rtt(capsys, *words)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert rtt(capsys, *AT_ONCE_AND_AT_THE_END).startswith(header)
-    assert "Ctrl-C" not in rtt(capsys, *AT_ONCE_AND_AT_THE_END, "--json")
+    assert rtt(capsys, *words).startswith(header)
+    assert "Ctrl-C" not in rtt(capsys, *words, "--json")
+
+
+def test_the_help_says_what_the_colours_mean(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        dispatch(["rtt", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    near, far = (f"{us // 1000} ms" for us in (NEAR_US, FAR_US))
+    assert f"a p99 is green below {near}, yellow below {far} and magenta from there on" in said
+    assert "NO_COLOR=1" in said
 
 
 def test_a_name_that_the_output_cannot_hold_is_escaped_and_not_fatal(

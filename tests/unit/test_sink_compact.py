@@ -69,10 +69,10 @@ def test_the_whole_host_is_called_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("p99_us", "color"), [(9_000, "\x1b[32m"), (20_000, "\x1b[33m"), (150_000, "\x1b[31m")]
+    ("p99_us", "color"), [(9_000, "\x1b[32m"), (20_000, "\x1b[33m"), (150_000, "\x1b[35m")]
 )
 def test_the_p99_is_coloured_by_how_far_the_peer_seems(p99_us: int, color: str) -> None:
-    """Green, yellow from 10 ms, red from 100 ms; without the colour the text is the same."""
+    """Green, yellow from 10 ms, magenta from 100 ms; without the colour the text is the same."""
     print_ = first_print(snapshot({"10.0.0.1": [p99_us]}))
     plain = written(terminal(80, 24), print_)
     painted = written(partial(terminal(80, 24), color=True), print_)

@@ -6,6 +6,7 @@ import datetime as dt
 import shutil
 from typing import TYPE_CHECKING, TextIO
 
+from tcpvitals.commands.announcing import announce, fields_of, when
 from tcpvitals.commands.moments import moments
 from tcpvitals.commands.naming import Naming
 from tcpvitals.commands.output import output_errors
@@ -79,10 +80,10 @@ def _make_sink(options: RetransOptions, stream: TextIO) -> TotalsSink | TotalsJs
 
 
 def _announce(options: RetransOptions, stream: TextIO) -> None:
-    """For people only: nothing else is shown for a while."""
-    if stream.isatty() and not options.json:
-        fields = ", ".join((options.grouping or Grouping()).fields) or "whole host"
-        when = f"every {options.interval_s:g} s" if options.interval_s else "shown at the end"
-        with output_errors():
-            stream.write(f"retransmissions by {fields}, {when}; Ctrl-C ends\n\n")
-            stream.flush()
+    """Nothing else is shown for a while."""
+    if not (options.json and stream.isatty()):
+        by, due = (
+            fields_of(options.grouping or Grouping()),
+            when(options.interval_s, options.duration_s),
+        )
+        announce(f"retransmissions by {by}; {due}", stream)

@@ -30,7 +30,7 @@ class CompactSink:
 
     `size` returns columns and lines of the terminal (as shutil.get_terminal_size does) and is
     asked at each print.  As many rows are shown as fit, unless `top` names a number or
-    `everything` asks for all.  `color` marks the p99: green, yellow from 10 ms, red from 100 ms.
+    `everything` asks for all.  `color` marks the p99 by NEAR_US and FAR_US.
     """
 
     stream: TextIO

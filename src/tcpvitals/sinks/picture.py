@@ -24,9 +24,11 @@ _TIMES = ("p50", "p99")
 _ALL, _CLEAN = ("count",), ("min", "handshake", "clean")
 _CELLS = (8, 4, 2, 1)
 
-_PLAIN, _RED, _GREEN, _YELLOW = "\x1b[0m", "\x1b[31m", "\x1b[32m", "\x1b[33m"
-# A path within one city stays below 10 ms, one within a continent below 100 ms.
-_NEAR_US, _FAR_US = 10_000, 100_000
+# No red: that is for what was lost.
+_PLAIN, _GREEN, _YELLOW, _MAGENTA = "\x1b[0m", "\x1b[32m", "\x1b[33m", "\x1b[35m"
+# A path within one city stays below 10 ms, one within a continent below 100 ms.  The help of `rtt`
+# says so, too.
+NEAR_US, FAR_US = 10_000, 100_000
 
 
 def picture(  # noqa: PLR0913 - all but the first three by name
@@ -132,6 +134,6 @@ def _beside(context: Context, clean: int) -> tuple[str, str, str]:
 def _color(p99_us: float) -> str:
     if isnan(p99_us):
         return ""
-    if p99_us < _NEAR_US:
+    if p99_us < NEAR_US:
         return _GREEN
-    return _YELLOW if p99_us < _FAR_US else _RED
+    return _YELLOW if p99_us < FAR_US else _MAGENTA
