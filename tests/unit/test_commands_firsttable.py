@@ -12,7 +12,10 @@ from tcpvitals.model.key import Grouping
 from tcpvitals.model.measurement import Sample
 
 URL = "http://127.0.0.1:2112/metrics"
-REMARK = "It still runs as root, and may read all of root's files, but write none; --user NAME"
+REMARK = (
+    "It still runs as root, and may read all of root's files, but write none, and this is long.\n"
+    "--user NAME gives that up."
+)
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
@@ -30,6 +33,9 @@ def test_the_first_lines_fit_the_terminal_and_are_whole_in_a_pipe(
     table.announce(URL, REMARK)
     lines = "".join(written).splitlines()
 
-    assert max(map(len, lines)) <= 80 if is_terminal else len(lines) == 2
-    assert lines[0].startswith(f"serving {URL}; Ctrl-C ends.")
-    assert " ".join("".join(written).split()).endswith(f"first traffic. {REMARK}")
+    assert max(map(len, lines)) <= 80 if is_terminal else len(lines) == 4
+    assert lines[:2] == [
+        f"serving {URL}; Ctrl-C ends.",
+        "The first figures come with the first traffic.",
+    ]
+    assert " ".join("".join(written).split()).endswith(f"first traffic. {' '.join(REMARK.split())}")

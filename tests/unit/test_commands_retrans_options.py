@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tcpvitals.commands.main import Parser
 from tcpvitals.commands.retrans_options import RetransOptions, parse
 from tcpvitals.errors import UsageError
+from tcpvitals.model.columns import TotalsColumn
 from tcpvitals.model.key import Field, Grouping, Prefix
 from tcpvitals.model.selection import Selection
 
@@ -33,6 +34,7 @@ DEFAULTS = RetransOptions(
     top=None,
     all=False,
     wide=False,
+    sort=None,
 )
 FLOW = Grouping((Field.LADDR, Field.LPORT, Field.RADDR, Field.RPORT))
 TOTALS = dataclasses.replace(DEFAULTS, grouping=FLOW)
@@ -124,6 +126,8 @@ def test_options_do_what_they_say_with_totals_and_without(
         (["--idle", "0.01"], "idle_s", 0.01),
         (["--top", "5"], "top", 5),
         (["--all"], "all", True),
+        (["--sort", "ratio"], "sort", TotalsColumn.RATIO),
+        (["--sort=SYNACK"], "sort", TotalsColumn.SYNACK),
         (["--min-ratio", "2"], "min_ratio", 0.02),
         (["--min-ratio", "0.5"], "min_ratio", 0.005),
         (["--min-ratio", "2%"], "min_ratio", 0.02),

@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from test_commands_madeup import MadeUpRtt, made_up_host
+from test_sink_madeup import snapshot as rtt_snapshot
 
 from tcpvitals.commands.main import dispatch
 from tcpvitals.kernel import netns
 from tcpvitals.kernel.plan import Attach
+from tcpvitals.model.key import GroupKey
 from tcpvitals.sinks.picture import FAR_US, NEAR_US
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tcpvitals.model.rtt import RttSnapshot
 
 
 FAST = ("-i", "0.02", "-d", "0.09")
@@ -132,6 +136,47 @@ def test_the_unit_is_named_on_every_line(
     capsys: pytest.CaptureFixture[str], words: tuple[str, ...], unit: str
 ) -> None:
     assert {one["unit"] for one in lines(capsys, *AT_ONCE_AND_AT_THE_END, *words)} == {unit}
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        (("--by", "netns"), "netns COUNT MIN_US P50_US P90_US P99_US MAX_US AVG_US"),
+        (("--by", "netns", "-m"), "netns COUNT MIN_MS P50_MS P90_MS P99_MS MAX_MS AVG_MS"),
+        (("--by", "netns", "--full"), "Key: 7"),
+        (("--by", "netns", "-e"), "Key: 7"),
+        (("-b",), "Key: unknown"),
+        (("-raddr-hist",), "Key: unknown"),
+        ((), "Key: whole host"),
+    ],
+)
+def test_a_pipe_has_a_line_for_each_group_and_histograms_where_tcprtt_has_them(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], first: str
+) -> None:
+    line, *_ = rtt(capsys, *words, *AT_ONCE_AND_AT_THE_END).splitlines()
+    assert " ".join(line.split()) == first
+
+
+@pytest.mark.parametrize(
+    ("words", "first"), [((), "netns"), (("--full",), "Key: 7"), (("-b",), "laddr")]
+)
+def test_a_terminal_has_whole_histograms_of_many_groups_only_if_asked(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    source: type[MadeUpRtt],
+    words: tuple[str, ...],
+    first: str,
+) -> None:
+    def snapshot(self: MadeUpRtt) -> RttSnapshot:
+        assert self.opened
+        return rtt_snapshot({GroupKey(netns=7): [9], GroupKey(netns=8): [9]}, seconds=1)
+
+    monkeypatch.setattr(source, "snapshot", snapshot)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("LINES", "10")
+    by = () if "-b" in words else ("--by", "netns")
+    text = rtt(capsys, *by, *words, *AT_ONCE_AND_AT_THE_END)
+    assert text.split("\n\n")[1].startswith(first)
 
 
 @pytest.mark.parametrize(

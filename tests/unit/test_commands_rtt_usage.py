@@ -101,6 +101,7 @@ def test_options_that_contradict_each_other_are_told_apart(
         (("-x",), "-x"),
         (("more",), "more"),
         (("--sample", "mean"), "mean"),
+        (("--sort", "srtt"), "'srtt' is not one of count, min, p50, p90, p99, max, avg"),
         (("--sample",), "--sample"),
         (("--attach", "kprobe"), "kprobe"),
         (("--inter", "1"), "--inter"),

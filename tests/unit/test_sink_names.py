@@ -106,7 +106,7 @@ def test_json_has_no_lone_surrogate_and_one_escape_for_each_byte(names: Names) -
 def test_text_and_metrics_have_the_same_escapes(names: Names) -> None:
     texts = [
         rtt(partial(ConsoleSink, grouping=GROUPING), names),
-        retrans(partial(TotalsSink, grouping=GROUPING), names),
+        retrans(partial(TotalsSink, grouping=GROUPING, size=lambda: (200, 24)), names),
         verification(VerificationConsoleSink, names),
         str(Labels.of([("path", names.cgroup(CGROUP))]).pairs[0][1]),
     ]

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from tcpvitals.model.totals_report import TotalsPrint
 
-BY_RADDR = partial(TotalsSink, grouping=Grouping((Field.RADDR,)))
+PIPED = partial(TotalsSink, grouping=Grouping((Field.RADDR,)))
+BY_RADDR = partial(PIPED, size=lambda: (200, 100))
 FULL = {
     "segments_sent": 123_456,
     "segments_retransmitted": 2500,
@@ -121,7 +122,10 @@ def test_a_single_group_has_no_total() -> None:
 
 def test_the_whole_host_is_called_so() -> None:
     """Without a grouping there is no field to name the column after."""
-    lines = shown(partial(TotalsSink, timestamp=True), print_of(snapshot({GroupKey(): ONE})))
+    lines = shown(
+        partial(TotalsSink, timestamp=True, size=lambda: (99, 24)),
+        print_of(snapshot({GroupKey(): ONE})),
+    )
 
     assert [line[:18] for line in lines.splitlines()] == [
         "12:34:56",
@@ -320,6 +324,40 @@ def test_no_line_is_ever_wider_than_the_terminal(width: int) -> None:
 
     assert max(map(len, text.splitlines())) <= width
     assert "2001:db8:1234:5678:9abc:def0:1234:1" in text.replace("\n  ", "")
+
+
+# --- through a pipe -----------------------------------------------------------------------
+
+
+def test_every_line_of_a_pipe_has_the_same_number_of_words() -> None:
+    """A space within a name is escaped, zeroes are figures, and remarks begin with #."""
+    grouping = Grouping((*CONNECTION.fields, Field.PROCESS))
+    keys = [
+        replace(connection("10.0.0.1", 40000, "10.0.0.2", 443), process=Process(7, name))
+        for name in (b"Web Content", b"curl")
+    ]
+    print_ = print_of(snapshot(dict.fromkeys(keys, ONE), losses={"socket_state": 3}))
+    sink = partial(TotalsSink, grouping=grouping, timestamp=True)
+    heading, *rows, total, remark, end = shown(sink, print_).splitlines()
+
+    assert [line.split()[:7] for line in rows] == [
+        ["12:34:56", "10.0.0.1:40000", ">", rf"10.0.0.2:443,7/{name}", "50", "1", "2.00"]
+        for name in (r"Web\x20Content", "curl")
+    ]
+    assert total.split()[:5] == ["12:34:56", "total", "-", "-", "100"]
+    assert heading.split()[:5] == ["TIME", "laddr:lport", ">", "raddr:rport,process", "SENT"]
+    assert {len(line.split()) for line in (heading, *rows, total)} == {16}
+    assert {cell for row in rows for cell in row.split()[8:]} == {"0"}
+    assert (remark, end) == ("# 12:34:56 lost: socket_state 3", "")
+
+
+def test_a_pipe_has_nothing_that_depends_on_a_terminal() -> None:
+    """No group is left out but those without retransmissions, and no column."""
+    text = shown(PIPED, print_of(snapshot({**many(300), "10.9.9.9": {"segments_sent": 1}})))
+
+    assert text.count("\n10.0.") == 300
+    assert "# 1 group without retransmissions is not shown (--all shows it)\n" in text
+    assert "FAILED" in text
 
 
 @settings(deadline=None)

@@ -40,10 +40,11 @@ class FirstTable:
         )
 
     def announce(self, url: str, remark: str) -> None:
-        """Show where figures are served, and a line below if there is a remark."""
+        """Show where figures are served, and a remark below if there is one."""
         width = shutil.get_terminal_size().columns if self._is_terminal else None
-        serving = f"serving {url}; Ctrl-C ends. The first figures come with the first traffic."
-        lines = folded([serving, remark] if remark else [serving], width)
+        serving = f"serving {url}; Ctrl-C ends."
+        said = [serving, "The first figures come with the first traffic.", *remark.splitlines()]
+        lines = folded(said, width)
         self._write("".join(f"{line}\n" for line in lines))
 
     def show(self, snapshot: VitalsSnapshot) -> bool:

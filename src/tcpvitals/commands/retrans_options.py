@@ -20,6 +20,7 @@ from tcpvitals.commands.options import (
     selection,
 )
 from tcpvitals.errors import UsageError
+from tcpvitals.model.columns import TotalsColumn
 from tcpvitals.model.key import Field, Grouping
 from tcpvitals.model.printable import printable
 
@@ -51,6 +52,7 @@ class RetransOptions:
     top: int | None
     all: bool
     wide: bool
+    sort: TotalsColumn | None
 
 
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> RetransOptions:
@@ -84,6 +86,7 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> RetransO
         top=given.top,
         all=given.all,
         wide=given.wide,
+        sort=given.sort,
     )
 
 
@@ -107,6 +110,7 @@ def _check(given: argparse.Namespace, grouping: Grouping | None) -> None:
         ("-T", given.timestamp),
         ("--top", given.top),
         ("--all", given.all),
+        ("--sort", given.sort),
     ):
         if value:
             message = f"{name} is for totals: add -c or --by"
@@ -176,4 +180,9 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="all columns in one line each, however narrow the terminal",
     )
-    add_top(output)
+    add_top(
+        output,
+        TotalsColumn,
+        "the most retransmitted segments",
+        "all groups, those without retransmissions too, however tall the terminal",
+    )

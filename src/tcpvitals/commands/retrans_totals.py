@@ -56,6 +56,7 @@ def _prints(live: LiveSockets, options: RetransOptions, stop: StopRequest) -> It
             names=naming.for_keys(cumulative.keys, grouping),
             min_ratio=options.min_ratio,
             shows_errors=live.shows_errors,
+            sort=options.sort,
         )
 
 

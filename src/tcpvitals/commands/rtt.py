@@ -84,6 +84,7 @@ def _prints(live: LiveRtt, options: RttOptions, stop: StopRequest) -> Iterator[R
             recent=recent,
             delta=options.delta,
             names=naming.for_keys(cumulative.keys, options.grouping),
+            sort=options.sort,
         )
 
 
@@ -108,8 +109,11 @@ def _make_sink(options: RttOptions, stream: TextIO) -> Sink:
         timestamp=options.timestamp,
         top=options.top,
     )
-    if not stream.isatty():
+    is_terminal = stream.isatty()
+    if options.full or (not is_terminal and (options.as_tcprtt or not options.grouping.fields)):
         return full
+    if not is_terminal:
+        return _make_table(options, stream)
     compact = CompactSink(
         stream=stream,
         size=shutil.get_terminal_size,
@@ -121,6 +125,18 @@ def _make_sink(options: RttOptions, stream: TextIO) -> Sink:
         everything=options.all,
     )
     return TerminalSink(full, compact)
+
+
+def _make_table(options: RttOptions, stream: TextIO) -> Sink:
+    from tcpvitals.sinks.rtttable import RttTableSink  # noqa: PLC0415
+
+    return RttTableSink(
+        stream=stream,
+        measurement=options.measurement,
+        grouping=options.grouping,
+        timestamp=options.timestamp,
+        top=options.top,
+    )
 
 
 def _announce(options: RttOptions, attach: str, stream: TextIO) -> None:

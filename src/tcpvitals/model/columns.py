@@ -6,6 +6,23 @@ Importing this needs no numpy, because the options are parsed with it.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
+
+
+class RttColumn(StrEnum):
+    """What a table of round-trip times has of each group, in this order."""
+
+    COUNT = "count"
+    MIN = "min"
+    P50 = "p50"
+    P90 = "p90"
+    P99 = "p99"
+    MAX = "max"
+    AVG = "avg"
+
+
+PERCENTILES: Final = {RttColumn.P50: 0.5, RttColumn.P90: 0.9, RttColumn.P99: 0.99}
+"""The quantiles that are shown."""
 
 
 class TotalsColumn(StrEnum):

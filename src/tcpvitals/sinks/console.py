@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
+from tcpvitals.model.columns import PERCENTILES
 from tcpvitals.model.histogram import LOG2_SLOTS, fold_log2, log2_edges
 from tcpvitals.model.key import Grouping
 from tcpvitals.model.measurement import Measurement, Unit
-from tcpvitals.sinks.figures import PERCENTILES, exact, human, human_or_none
+from tcpvitals.sinks.figures import exact, human, human_or_none
 from tcpvitals.sinks.notes import notes
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def figures_line(distribution: Distribution, quantiles: list[float], unit: Unit)
     """
     count = distribution.count
     figures = {
-        name: human(quantile * unit.divisor)
+        name.value: human(quantile * unit.divisor)
         for name, quantile in zip(PERCENTILES, quantiles, strict=True)
     }
     figures["max"] = human_or_none(distribution.max_us)

@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING
 from tcpvitals.model.names import UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tcpvitals.model.measurement import Unit
-
-PERCENTILES: Mapping[str, float] = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
-"""The quantiles that are shown, by the names they have everywhere."""
 
 FEW = "few"
 """In the place of a percentile for which there are too few clean samples."""
@@ -46,6 +41,11 @@ def exact(us: int, unit: Unit) -> str:
     """Write a time in the unit without rounding: 180 us is 0.18 ms."""
     whole, rest = divmod(us, unit.divisor)
     return _trimmed(f"{whole}.{rest:03d}")
+
+
+def in_unit(us: float, unit: Unit) -> str:
+    """Write a time in the unit with at most three decimals: 1234.567, 0.18."""
+    return _trimmed(f"{us / unit.divisor:.3f}")
 
 
 def _decimals(value: float) -> int:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from tcpvitals.model.key import Grouping, GroupKey
     from tcpvitals.model.names import Names
 
+SPACE_IN_NAME: Final = r"\x20"
+"""Stands for a space within a name where spaces separate columns."""
+
 _PORT_OF: Final = {Field.LADDR: Field.LPORT, Field.RADDR: Field.RPORT}
 
 
@@ -26,9 +29,17 @@ def heading(grouping: Grouping) -> str:
     return _joined(grouping, grouping.fields) or WHOLE_HOST
 
 
-def group(key: GroupKey, grouping: Grouping, names: Names) -> str:
-    """Write a group's values, safe for a terminal, under a heading that names the fields."""
-    return printable(_joined(grouping, key.labels(grouping, names).values())) or WHOLE_HOST
+def group(key: GroupKey, grouping: Grouping, names: Names, space: str = " ") -> str:
+    """Write a group's values, safe for a terminal, under a heading that names the fields.
+
+    Args:
+        key: the group.
+        grouping: what makes one.
+        names: of namespaces and cgroups.
+        space: what stands for a space within a name.
+    """
+    values = (value.replace(" ", space) for value in key.labels(grouping, names).values())
+    return printable(_joined(grouping, values)) or WHOLE_HOST
 
 
 def _joined(grouping: Grouping, texts: Iterable[str]) -> str:

@@ -12,8 +12,9 @@ from tcpvitals.model.columns import TotalsColumn
 from tcpvitals.model.key import Grouping
 from tcpvitals.model.names import UNKNOWN
 from tcpvitals.sinks.folding import folded
+from tcpvitals.sinks.piped import filled, piped
 from tcpvitals.sinks.rows import RowLayout, TextTable
-from tcpvitals.sinks.titles import group, heading
+from tcpvitals.sinks.titles import SPACE_IN_NAME, group, heading
 from tcpvitals.sinks.totalsnotes import notes
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from tcpvitals.model.totals import Totals
     from tcpvitals.model.totals_report import TotalsPrint
 
-_COLUMNS: Final = tuple(TotalsColumn)
 # Of these a 0 says something.
 _NEVER_DOTTED: Final = {TotalsColumn.SENT, TotalsColumn.RETRANS}
 _TOTAL: Final = "total"
@@ -55,54 +55,73 @@ class TotalsSink:
 
     def text(self, print_: TotalsPrint) -> str:
         """Return what `show` writes."""
-        width, height = self.size() if self.size else (None, None)
-        active = print_.rows()
-        listed = self._listed(print_, active)
-        limit = self.top if self.top or self.everything else height
-        table, left_out = self._table(print_, listed[:limit], width, has_total=len(active) > 1)
-
-        def remarks(hidden: int) -> list[str]:
-            lines = notes(print_, hidden, quiet=len(active) - len(listed))
-            return folded([*left_out, *lines], width)
-
-        lines = [f"{print_.wall_time:%H:%M:%S}"] if self.timestamp else []
-        if width is None or height is None or limit != height:
-            lines += [*table.lines(), *remarks(len(listed) - len(table.rows))]
-        else:
-            # The blank line at the end, and the cursor's own.
-            room = height - 2 - self.timestamp
-            lines += table.on_screen(len(listed), remarks, room, width)
+        lines = self._on_terminal(print_, *self.size()) if self.size else self._piped(print_)
         return "\n".join([*lines, "", ""])
 
-    def _listed(self, print_: TotalsPrint, active: list[int]) -> list[int]:
-        """Return the groups that deserve a row."""
-        if self.everything or not self.grouping.fields:
-            return active
-        quiet = print_.shown.table.quiet
-        return [row for row in active if not quiet[row]]
+    def _piped(self, print_: TotalsPrint) -> list[str]:
+        listed, quiet = self._listed(print_)
+        rows = listed[: self.top]
+        titles = self._titles(print_, rows, SPACE_IN_NAME)
+        if listed and len(listed) + quiet > 1:
+            titles.append(filled(_TOTAL, titles[0]))
+        columns = _columns(print_, rows, len(titles), zero="0")
+        table, _ = _laid_out(titles, columns, None, len(rows))
+        remarks = notes(print_, len(listed) - len(rows), quiet)
+        return piped(table, remarks, print_.wall_time if self.timestamp else None)
 
-    def _table(
-        self, print_: TotalsPrint, rows: list[int], width: int | None, *, has_total: bool
-    ) -> tuple[TextTable, list[str]]:
-        """Return the table, and what is to be said of columns that are not in it."""
-        shown = print_.shown
-        titles = [heading(self.grouping)]
-        titles += [group(shown.keys[row], self.grouping, print_.names) for row in rows]
-        totals = [shown.table.row(row) for row in rows]
-        if has_total:
+    def _on_terminal(self, print_: TotalsPrint, width: int, height: int) -> list[str]:
+        listed, quiet = self._listed(print_)
+        has_limit = bool(self.top or self.everything)
+        rows = listed[: self.top if has_limit else height]
+        titles = self._titles(print_, rows, " ")
+        if listed and len(listed) + quiet > 1:
             titles.append(_TOTAL)
-            totals.append(shown.total())
-        columns = [_column(print_, column, totals) for column in _COLUMNS]
-        return _laid_out(titles, columns, None if self.wide else width, has_total=has_total)
+        columns = _columns(print_, rows, len(titles), zero=_ZERO)
+        table, left_out = _laid_out(titles, columns, None if self.wide else width, len(rows))
+
+        def remarks(hidden: int) -> list[str]:
+            return folded([*left_out, *notes(print_, hidden, quiet)], width)
+
+        clock = [f"{print_.wall_time:%H:%M:%S}"] if self.timestamp else []
+        if has_limit:
+            return [*clock, *table.lines(), *remarks(len(listed) - len(rows))]
+        # The blank line at the end, and the cursor's own.
+        room = height - 2 - self.timestamp
+        return [*clock, *table.on_screen(len(listed), remarks, room, width)]
+
+    def _listed(self, print_: TotalsPrint) -> tuple[list[int], int]:
+        """Return the groups that deserve a row, and how many others were active."""
+        active = print_.rows()
+        if self.everything or not self.grouping.fields:
+            return active, 0
+        quiet = print_.shown.table.quiet
+        listed = [row for row in active if not quiet[row]]
+        return listed, len(active) - len(listed)
+
+    def _titles(self, print_: TotalsPrint, rows: list[int], space: str) -> list[str]:
+        keys, names = print_.shown.keys, print_.names
+        groups = (group(keys[row], self.grouping, names, space) for row in rows)
+        return [heading(self.grouping), *groups]
 
 
-def _column(print_: TotalsPrint, column: TotalsColumn, totals: Sequence[Totals]) -> list[str]:
+def _columns(print_: TotalsPrint, rows: list[int], titles: int, *, zero: str) -> list[list[str]]:
+    """Return all columns, for as many rows as there are titles; one more is the total."""
+    totals = [print_.shown.table.row(row) for row in rows]
+    if titles - 1 > len(rows):
+        totals.append(print_.shown.total())
+    return [_column(print_, column, totals, zero) for column in TotalsColumn]
+
+
+def _column(
+    print_: TotalsPrint, column: TotalsColumn, totals: Sequence[Totals], zero: str
+) -> list[str]:
     """Return the heading and all figures, of the same width."""
     if column is TotalsColumn.RATIO:
         cells = ["RATIO%", *(_percent(one.ratio) for one in totals)]
     else:
+        none = "0" if column in _NEVER_DOTTED else zero
         figures = (print_.figure(column, one) for one in totals)
-        cells = [column.upper(), *(_dotted(column, figure) for figure in figures)]
+        cells = [column.upper(), *(str(one) if one else none for one in figures)]
     width = max(map(len, cells))
     return [f"{cell:>{width}}" for cell in cells]
 
@@ -111,16 +130,13 @@ def _percent(ratio: float | None) -> str:
     return UNKNOWN if ratio is None else f"{100 * ratio:.2f}"
 
 
-def _dotted(column: TotalsColumn, count: float | None) -> str:
-    return str(count) if count or column in _NEVER_DOTTED else _ZERO
-
-
 def _laid_out(
-    titles: Sequence[str], columns: list[list[str]], width: int | None, *, has_total: bool
+    titles: Sequence[str], columns: list[list[str]], width: int | None, groups: int
 ) -> tuple[TextTable, list[str]]:
-    """Lay the rows out, the headings first; columns of nothing but zeroes may give way to titles.
+    """Return the table, and what is to be said of columns that are not in it.
 
-    Only where titles then have room beside the figures, and only as many as it takes.
+    Columns of nothing but zeroes may give way to titles: only where titles then have room beside
+    the figures, and only as many as it takes.
     """
     kept = _beside_titles(titles, columns, width)
     layout = _layout(titles, kept, width)
@@ -128,10 +144,9 @@ def _laid_out(
         layout.lines(title, cells)
         for title, cells in zip(titles, zip(*kept, strict=True), strict=True)
     ]
-    foot = rows.pop() if has_total else []
     left_out = " ".join(column[0].strip() for column in columns if column not in kept)
     remarks = [f"0 everywhere, not shown: {left_out} (-w shows all)"] if left_out else []
-    return TextTable(head, rows, foot), remarks
+    return TextTable(head, rows[:groups], [line for row in rows[groups:] for line in row]), remarks
 
 
 def _beside_titles(
