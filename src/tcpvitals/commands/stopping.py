@@ -6,9 +6,8 @@ import os
 import select
 import signal
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
-
-from tcpvitals.commands.output import output_errors
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -29,7 +28,7 @@ class StopRequest:
             stream: where output goes, if it is to begin on a new line after Ctrl-C: on a terminal
                 a "^C" stands where it would be.
         """
-        self._echoes = stream if stream is not None and stream.isatty() else None
+        self._terminal = None if stream is None else _terminal_of(stream)
         # A descriptor and not a threading.Event: a handler must not wait for a lock that the
         # code it interrupted may hold.
         self._readable, self._writable = os.pipe()
@@ -46,30 +45,27 @@ class StopRequest:
         if self.made:
             raise KeyboardInterrupt
         self.made = True
-        if number != signal.SIGINT:
-            self._echoes = None
+        if number == signal.SIGINT and self._terminal is not None:
+            # Here, and not before the next output, which may be under way.  What cannot be
+            # written is for that to report.
+            with suppress(OSError):
+                os.write(self._terminal, b"\n")
         os.write(self._writable, b"!")
 
     def wait_until(self, deadline: float, source: int | None = None) -> bool:
         """Sleep until `deadline` (time.monotonic()) or a signal; whether it was a signal.
 
         With the file descriptor `source`, until there is something to be read there, too.
-
-        Raises:
-            OutputError: the output that was to begin on a new line cannot be written.
         """
         left = deadline - time.monotonic()
         sources = [self._readable] if source is None else [self._readable, source]
         # An endless wait is one without a time-out.
         readable, _, _ = select.select(sources, [], [], max(0.0, left) if left < _ENDLESS else None)
-        if self._readable not in readable:
-            return False
-        self._end_line()
-        return True
+        return self._readable in readable
 
-    def _end_line(self) -> None:
-        if self._echoes:
-            with output_errors():
-                self._echoes.write("\n")
-                self._echoes.flush()
-            self._echoes = None
+
+def _terminal_of(stream: TextIO) -> int | None:
+    """Return the descriptor of a stream that is a terminal."""
+    with suppress(OSError):  # of one that has no descriptor
+        return stream.fileno() if stream.isatty() else None
+    return None
