@@ -318,7 +318,7 @@ WHEN = "retransmissions by raddr; "
         (("-i", "3600", *ONCE), "for 0.01 s, Ctrl-C ends"),
         (("-i", "0.5", "-d", "0.6"), "every 0.5 s for 0.6 s, Ctrl-C ends"),
         (("-i", "3600"), "every 3600 s, Ctrl-C ends"),
-        ((), "shown with Ctrl-C, or every 5 s with -i 5"),
+        ((), "shown with Ctrl-C (-i 5: every 5 s)"),
     ],
 )
 def test_who_sits_at_a_terminal_is_told_when_there_will_be_something_to_see(

@@ -12,21 +12,14 @@ from tcpvitals.sinks.folding import folded
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from tcpvitals.model.key import Grouping
-
 _ENDS = "Ctrl-C ends"
-
-
-def fields_of(grouping: Grouping) -> str:
-    """Return by what is grouped, in words."""
-    return ", ".join(grouping.fields) or "whole host"
 
 
 def when(interval_s: float | None, duration_s: float | None) -> str:
     """Return when there are prints, and when they end; without an interval, only at the end."""
     if interval_s is None:
         return (
-            "shown with Ctrl-C, or every 5 s with -i 5"
+            "shown with Ctrl-C (-i 5: every 5 s)"
             if duration_s is None
             else f"shown after {duration_s:g} s, {_ENDS}"
         )

@@ -6,13 +6,14 @@ import datetime as dt
 import shutil
 from typing import TYPE_CHECKING, TextIO
 
-from tcpvitals.commands.announcing import announce, fields_of, when
+from tcpvitals.commands.announcing import announce, when
 from tcpvitals.commands.moments import moments
 from tcpvitals.commands.naming import Naming
 from tcpvitals.commands.output import output_errors
 from tcpvitals.model.key import Grouping
 from tcpvitals.model.snapshot import intervals
 from tcpvitals.model.totals_report import TotalsPrint
+from tcpvitals.sinks.titles import heading
 from tcpvitals.sinks.totals import TotalsSink
 from tcpvitals.sinks.totalsjson import TotalsJsonSink
 
@@ -84,7 +85,7 @@ def _announce(options: RetransOptions, stream: TextIO) -> None:
     """Nothing else is shown for a while."""
     if not (options.json and stream.isatty()):
         by, due = (
-            fields_of(options.grouping or Grouping()),
+            heading(options.grouping or Grouping()),
             when(options.interval_s, options.duration_s),
         )
         announce(f"retransmissions by {by}; {due}", stream)

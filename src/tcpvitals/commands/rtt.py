@@ -142,8 +142,9 @@ def _make_table(options: RttOptions, stream: TextIO) -> Sink:
 def _announce(options: RttOptions, attach: str, stream: TextIO) -> None:
     """For people only: the output of a pipe begins at once."""
     if stream.isatty() and not options.json:
-        from tcpvitals.commands.announcing import announce, fields_of, when  # noqa: PLC0415
+        from tcpvitals.commands.announcing import announce, when  # noqa: PLC0415
+        from tcpvitals.sinks.titles import heading  # noqa: PLC0415
 
-        measured, by = options.measurement, fields_of(options.grouping)
+        measured, by = options.measurement, heading(options.grouping)
         due = when(options.interval_s, options.duration_s)
         announce(f"{measured.sample} in {measured.unit}, by {by}, {attach}; {due}", stream)
