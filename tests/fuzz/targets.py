@@ -54,9 +54,10 @@ _WORDS: Final = {
         "--by raddr/24/48,role,service,netns -i 1 -d 5 -T --delta --top 3",
         "-b -m -e -a 10.0.0.0/8 -A 10.0.0.1 -p 80,443 -P 8080 -4 --netns blue --json",
         "-laddr-hist -sport=80 --sample network --max-groups 100 --idle 5 --attach fentry --all",
+        "--by raddr --sort p99 --full",
     ),
     "retrans": (
-        "-c -i 1 -d 2 --min-ratio 1.5% --delta --top 9",
+        "-c -i 1 -d 2 --min-ratio 1.5% --delta --top 9 --sort ratio -w",
         "--by process,cgroup --verify --json -T -6 --raddr ::1/128",
         "--buffer 4096 --netns 4026531840",
     ),
@@ -315,7 +316,7 @@ def _show(events: Sequence[Event]) -> None:
         {event.owner.cgroup_id: comm for event in events for comm in comms},
     )
     for sink in (
-        RetransmissionsSink(stream=text, wall=_wall, width=lambda: 80),
+        RetransmissionsSink(stream=text, wall=_wall, size=lambda: (80, 24)),
         StatesSink(stream=text, wall=_wall, timestamp=True),
         EventJsonSink(stream=lines, wall=_wall),
     ):

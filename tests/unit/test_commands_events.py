@@ -32,16 +32,16 @@ COMMANDS = ("retrans", "states")
 FOREVER = ("-d", "3600")
 END = Step(signal=signal.SIGINT)
 RETRANS_HEADINGS = (
-    "TIME         PID     COMM            IP LADDR:LPORT           RADDR:RPORT           "
-    "STATE        CAUSE      SEGS BYTES TRY   SRTT CWND\n"
+    "TIME         NETNS        PID     COMM            LADDR:LPORT > RADDR:RPORT          "
+    "           STATE        CAUSE      SEGS BYTES TRY   SRTT CWND\n"
 )
 RESENT_ROW = (
-    "03:04:05.678 1234    nginx           4  10.0.0.1:40000        192.168.100.100:443   "
-    "ESTABLISHED  fast          2  2896   1 12.3ms   10\n"
+    "03:04:05.678 7            1234    nginx           10.0.0.1:40000 > 192.168.100.100:443"
+    "          ESTABLISHED  fast          2  2896   1 12.3ms   10\n"
 )
 SYNACK_ROW = (
-    "03:04:05.678 -       -               4  10.0.0.1:40000        192.168.100.100:443   "
-    "NEW_SYN_RECV synack        1     0   3      -    0\n"
+    "03:04:05.678 7            -       -               10.0.0.1:40000 > 192.168.100.100:443"
+    "          NEW_SYN_RECV synack        1     0   3      -    0\n"
 )
 STATES_HEADINGS = (
     "SKADDR           PID     COMM       LADDR           LPORT RADDR           RPORT "

@@ -82,11 +82,30 @@ def test_the_version_is_the_packages(word: str, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == f"tcpvitals {__version__}\n"
 
 
-@pytest.mark.parametrize("word", ["nosuch", "", "main", "../rtt", "rtt_options", "-x", "RTT"])
+THERE_ARE = "there are rtt, retrans, states, serve, check"
+
+
+@pytest.mark.parametrize("word", ["nosuch", "", "main", "rtt_options", "-x"])
 def test_what_is_no_command_is_named_beside_those_that_are(word: str) -> None:
     with pytest.raises(UsageError) as raised:
         dispatch([word])
-    assert str(raised.value) == f"no command '{word}'; there are rtt, retrans, states, serve, check"
+    assert str(raised.value) == f"no command '{word}'; {THERE_ARE}"
+
+
+@pytest.mark.parametrize(
+    ("word", "command"),
+    [
+        ("rrt", "rtt"),
+        ("RTT", "rtt"),
+        ("retran", "retrans"),
+        ("server", "serve"),
+        ("chekc", "check"),
+    ],
+)
+def test_a_mistyped_command_is_not_run_but_corrected(word: str, command: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        dispatch([word])
+    assert str(raised.value) == f"no command '{word}', did you mean {command}? {THERE_ARE}"
 
 
 def test_a_command_that_a_terminal_could_not_show_is_escaped() -> None:

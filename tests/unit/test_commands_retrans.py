@@ -32,6 +32,7 @@ raddr     SENT RETRANS RATIO% RTO FAST SLOW TLP SYN SYNACK OTHER DSACK FAILED
 10.0.0.1   100       1   1.00   .    1    .   .   .      .     .     .      .
 
 """
+PIPED = TABLE.replace(" .", " 0")
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +68,7 @@ def asked(*words: str) -> MadeUpSockets:
 def test_without_an_interval_it_prints_once_at_the_end(
     capsys: pytest.CaptureFixture[str], source: type[MadeUpSockets]
 ) -> None:
-    assert retrans(capsys, "--by", "raddr", *ONCE) == TABLE
+    assert retrans(capsys, "--by", "raddr", *ONCE) == PIPED
     [opened] = source.opened
     assert (opened.looks, opened.closed) == (1, True)
 
@@ -131,16 +132,29 @@ def test_the_worst_group_comes_first_and_those_past_the_top_are_told(
 ) -> None:
     source.rates = source.rates | {
         LOSSY: {"segments_sent": 50, "segments_retransmitted": 4, "rto": 3, "tlp": 1},
-        FINE: {"segments_sent": 1000},
+        FINE: {"segments_sent": 1000, "segments_unnecessary": 1},
     }
     assert retrans(capsys, "--by", "raddr", "--top", "2", *ONCE) == (
         "raddr     SENT RETRANS RATIO% RTO FAST SLOW TLP SYN SYNACK OTHER DSACK FAILED\n"
-        "10.0.0.3    50       4   8.00   3    .    .   1   .      .     .     .      .\n"
-        "10.0.0.1   100       1   1.00   .    1    .   .   .      .     .     .      .\n"
-        "total     1150       5   0.43   3    1    .   1   .      .     .     .      .\n"
-        "... and 1 more group (--all shows it)\n"
+        "10.0.0.3    50       4   8.00   3    0    0   1   0      0     0     0      0\n"
+        "10.0.0.1   100       1   1.00   0    1    0   0   0      0     0     0      0\n"
+        "total     1150       5   0.43   3    1    0   1   0      0     0     1      0\n"
+        "# ... and 1 more group (--all shows it)\n"
         "\n"
     )
+
+
+def test_groups_without_retransmissions_are_shown_if_all_are_asked_for_and_always_in_json(
+    capsys: pytest.CaptureFixture[str], source: type[MadeUpSockets]
+) -> None:
+    source.rates = source.rates | {FINE: {"segments_sent": 1000}}
+    shown = {
+        words: retrans(capsys, "--by", "raddr", *words, *ONCE)
+        for words in ((), ("--all",), ("--json",))
+    }
+    said = "1 group without retransmissions is not shown (--all shows it)"
+    assert ["10.0.0.9" in text for text in shown.values()] == [False, True, True]
+    assert [said in text for text in shown.values()] == [True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +176,7 @@ def test_groups_below_the_ratio_asked_for_are_left_out(
 
 
 def test_a_ratio_that_no_group_has_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    said = "no group has a retransmission ratio of 2 % or more\n\n"
+    said = "# no group has a retransmission ratio of 2 % or more\n\n"
     assert retrans(capsys, "--by", "raddr", "--min-ratio", "2", *ONCE) == said
 
 
@@ -172,7 +186,7 @@ def test_the_whole_host_is_one_row(
     source.rates = {GroupKey(): {"segments_sent": 7, "bytes_sent": 9000}}
     headings, row, *_ = retrans(capsys, "--by", "", *ONCE).splitlines()
     assert headings.startswith("whole host  SENT RETRANS RATIO%")
-    assert row.split() == ["whole", "host", "7", "0", "0.00", *["."] * 9]
+    assert row.split() == ["whole", "host", "7", "0", "0.00", *["0"] * 9]
 
 
 def test_one_json_line_has_the_group_and_all_its_figures(
@@ -203,10 +217,28 @@ def test_one_json_line_has_the_group_and_all_its_figures(
     }
 
 
-def test_a_timestamp_is_the_first_line_of_a_print(capsys: pytest.CaptureFixture[str]) -> None:
-    first, rest = retrans(capsys, "--by", "raddr", "-T", *ONCE).split("\n", 1)
-    assert [len(part) for part in first.split(":")] == [2, 2, 2]
-    assert rest == TABLE
+def test_a_timestamp_begins_each_line_of_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    heading, row, end = retrans(capsys, "--by", "raddr", "-T", *ONCE).splitlines()
+    time, rest = row.split(" ", 1)
+    assert [len(part) for part in time.split(":")] == [2, 2, 2]
+    assert f"{heading.removeprefix('TIME     ')}\n{rest}\n{end}\n" == PIPED
+
+
+@pytest.mark.parametrize(
+    ("column", "sent"), [("sent", [900, 100, 50]), ("RATIO", [50, 100, 900]), ("dsack", [900, 50])]
+)
+def test_groups_are_sorted_by_the_column_that_was_asked_for(
+    capsys: pytest.CaptureFixture[str],
+    source: type[MadeUpSockets],
+    column: str,
+    sent: list[int],
+) -> None:
+    source.rates = source.rates | {
+        LOSSY: {"segments_sent": 50, "segments_retransmitted": 4, "rto": 4},
+        FINE: {"segments_sent": 900, "segments_retransmitted": 2, "segments_unnecessary": 1},
+    }
+    found = lines(capsys, "--by", "raddr", "--sort", column, "--top", str(len(sent)), *ONCE)
+    assert [one["sent"] for one in found] == sent
 
 
 def test_cgroups_are_shown_by_their_paths(
@@ -276,22 +308,39 @@ def test_a_difference_that_nothing_explains_is_told_at_each_print_and_is_status_
 # --- who sits at a terminal --------------------------------------------------------------
 
 
+WHEN = "retransmissions by raddr; "
+
+
 @pytest.mark.parametrize(
-    ("words", "announced"),
+    ("words", "due"),
     [
-        ((), "retransmissions by raddr, shown at the end; Ctrl-C ends\n\n"),
-        (("-i", "3600"), "retransmissions by raddr, every 3600 s; Ctrl-C ends\n\n"),
+        (ONCE, "shown after 0.01 s, Ctrl-C ends"),
+        (("-i", "3600", *ONCE), "for 0.01 s, Ctrl-C ends"),
+        (("-i", "0.5", "-d", "0.6"), "every 0.5 s for 0.6 s, Ctrl-C ends"),
+        (("-i", "3600"), "every 3600 s, Ctrl-C ends"),
+        ((), "shown with Ctrl-C (-i 5: every 5 s)"),
     ],
 )
 def test_who_sits_at_a_terminal_is_told_when_there_will_be_something_to_see(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    source: type[MadeUpSockets],
     words: tuple[str, ...],
-    announced: str,
+    due: str,
 ) -> None:
+    source.owners_signals = {1: signal.SIGTERM} if "-d" not in words else {}
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("LINES", "40")
-    assert retrans(capsys, "--by", "raddr", *words, *ONCE) == TABLE
+    assert "retransmissions by" not in retrans(capsys, "--by", "raddr", *words)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert retrans(capsys, "--by", "raddr", *words, *ONCE) == announced + TABLE
-    assert len(lines(capsys, "--by", "raddr", *words, *ONCE)) == 1
+    assert retrans(capsys, "--by", "raddr", *words).startswith(f"{WHEN}{due}\n\nraddr ")
+    assert all(line["type"] == "totals" for line in lines(capsys, "--by", "raddr", *words))
+
+
+def test_who_sits_at_a_terminal_and_pipes_the_output_is_told_on_standard_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert dispatch(["retrans", "--by", "raddr", *ONCE]) == 0
+    shown = capsys.readouterr()
+    assert (shown.out, shown.err) == (PIPED, f"{WHEN}shown after 0.01 s, Ctrl-C ends\n\n")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tcpvitals.commands.main import Parser
 from tcpvitals.commands.retrans_options import RetransOptions, parse
 from tcpvitals.errors import UsageError
+from tcpvitals.model.columns import TotalsColumn
 from tcpvitals.model.key import Field, Grouping, Prefix
 from tcpvitals.model.selection import Selection
 
@@ -32,6 +33,8 @@ DEFAULTS = RetransOptions(
     json=False,
     top=None,
     all=False,
+    wide=False,
+    sort=None,
 )
 FLOW = Grouping((Field.LADDR, Field.LPORT, Field.RADDR, Field.RPORT))
 TOTALS = dataclasses.replace(DEFAULTS, grouping=FLOW)
@@ -99,6 +102,8 @@ def test_a_grouping_is_totals_of_that_grouping_whether_or_not_counting_is_asked_
         (["--verify"], "verify", True),
         (["-d", "60"], "duration_s", 60.0),
         (["--json"], "json", True),
+        (["-w"], "wide", True),
+        (["--wide"], "wide", True),
     ],
 )
 def test_options_do_what_they_say_with_totals_and_without(
@@ -121,6 +126,8 @@ def test_options_do_what_they_say_with_totals_and_without(
         (["--idle", "0.01"], "idle_s", 0.01),
         (["--top", "5"], "top", 5),
         (["--all"], "all", True),
+        (["--sort", "ratio"], "sort", TotalsColumn.RATIO),
+        (["--sort=SYNACK"], "sort", TotalsColumn.SYNACK),
         (["--min-ratio", "2"], "min_ratio", 0.02),
         (["--min-ratio", "0.5"], "min_ratio", 0.005),
         (["--min-ratio", "2%"], "min_ratio", 0.02),
@@ -185,48 +192,46 @@ def test_an_interval_without_anything_to_print_at_it_says_what_is_missing() -> N
 
 @pytest.mark.parametrize("text", ["101", "100.001", "-1", "nan", "inf", "", "%", "2%%", "two"])
 def test_a_ratio_is_a_percentage(text: str) -> None:
-    said = f"argument --min-ratio: '{text}' is not a percentage from 0 to 100 {SEE_HELP}"
+    said = f"--min-ratio: '{text}' is not a percentage from 0 to 100 {SEE_HELP}"
     assert complaint("-c", f"--min-ratio={text}") == said
 
 
 @pytest.mark.parametrize("text", ["1_0", "\u0661"])
 def test_a_ratio_is_written_in_plain_digits(text: str) -> None:
-    said = f"argument --min-ratio: '{text}' is not a percentage from 0 to 100 {SEE_HELP}"
+    said = f"--min-ratio: '{text}' is not a percentage from 0 to 100 {SEE_HELP}"
     assert complaint("-c", f"--min-ratio={text}") == said
 
 
 @pytest.mark.parametrize("text", ["3", "0", "-4", "1048577", "16M", "", "4.0", "9" * 5000])
 def test_a_buffer_is_at_least_a_page_and_at_most_a_gibibyte(text: str) -> None:
-    said = f"argument --buffer: '{text}' is not a whole number from 4 to 1048576 {SEE_HELP}"
+    said = f"--buffer: '{text}' is not a whole number from 4 to 1048576 {SEE_HELP}"
     assert complaint(f"--buffer={text}") == said
 
 
 @pytest.mark.parametrize("text", ["5", "100", "16383", "1048575"])
 def test_a_buffer_is_a_power_of_two(text: str) -> None:
-    assert complaint("--buffer", text) == (
-        f"argument --buffer: '{text}' is not a power of two {SEE_HELP}"
-    )
+    assert complaint("--buffer", text) == (f"--buffer: '{text}' is not a power of two {SEE_HELP}")
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--by", "x"), f"argument --by: 'x' is not one of {FIELDS} {SEE_HELP}"),
-        (("-c", "--by", "raddr,"), f"argument --by: '' is not one of {FIELDS} {SEE_HELP}"),
-        (("--by", "process,process"), f"argument --by: 'process' is there twice {SEE_HELP}"),
+        (("--by", "x"), f"--by: 'x' is not one of {FIELDS} {SEE_HELP}"),
+        (("-c", "--by", "raddr,"), f"--by: '' is not one of {FIELDS} {SEE_HELP}"),
+        (("--by", "process,process"), f"--by: 'process' is there twice {SEE_HELP}"),
         (
             ("--by", "cgroup/8"),
-            f"argument --by: 'cgroup/8': only laddr and raddr take a prefix {SEE_HELP}",
+            f"--by: 'cgroup/8': only laddr and raddr take a prefix {SEE_HELP}",
         ),
         (("-4", "-A", "::1"), "-4 contradicts the remote address ::1/128"),
-        (("-4", "-6"), f"argument -6/--ipv6: not allowed with argument -4/--ipv4 {SEE_HELP}"),
-        (("--top", "1", "--all"), f"argument --all: not allowed with argument --top {SEE_HELP}"),
-        (("--by",), f"argument --by: expected one argument {SEE_HELP}"),
+        (("-4", "-6"), f"-6/--ipv6: not allowed with argument -4/--ipv4 {SEE_HELP}"),
+        (("--top", "1", "--all"), f"--all: not allowed with argument --top {SEE_HELP}"),
+        (("--by",), f"--by: expected one argument {SEE_HELP}"),
         (("--nosuch",), f"unrecognized arguments: --nosuch {SEE_HELP}"),
         (("--coun",), f"unrecognized arguments: --coun {SEE_HELP}"),
         (
             ("-i", "0", "-c"),
-            f"argument -i/--interval: '0' is not a number of seconds, 0.01 at least {SEE_HELP}",
+            f"-i/--interval: '0' is not a number of seconds, 0.01 at least {SEE_HELP}",
         ),
     ],
 )

@@ -9,14 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from test_commands_madeup import MadeUpRtt, made_up_host
+from test_sink_madeup import snapshot as rtt_snapshot
 
 from tcpvitals.commands.main import dispatch
 from tcpvitals.kernel import netns
 from tcpvitals.kernel.plan import Attach
+from tcpvitals.model.key import GroupKey
+from tcpvitals.sinks.picture import FAR_US, NEAR_US
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tcpvitals.model.rtt import RttSnapshot
 
 
 FAST = ("-i", "0.02", "-d", "0.09")
@@ -133,14 +138,74 @@ def test_the_unit_is_named_on_every_line(
     assert {one["unit"] for one in lines(capsys, *AT_ONCE_AND_AT_THE_END, *words)} == {unit}
 
 
-def test_who_sits_at_a_terminal_is_told_how_to_end_it(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        (("--by", "netns"), "netns COUNT MIN_US P50_US P90_US P99_US MAX_US AVG_US"),
+        (("--by", "netns", "-m"), "netns COUNT MIN_MS P50_MS P90_MS P99_MS MAX_MS AVG_MS"),
+        (("--by", "netns", "--full"), "Key: 7"),
+        (("--by", "netns", "-e"), "Key: 7"),
+        (("-b",), "Key: unknown"),
+        (("-raddr-hist",), "Key: unknown"),
+        ((), "Key: whole host"),
+    ],
+)
+def test_a_pipe_has_a_line_for_each_group_and_histograms_where_tcprtt_has_them(
+    capsys: pytest.CaptureFixture[str], words: tuple[str, ...], first: str
 ) -> None:
-    header = "srtt in us, by whole host, fentry; every 10 s, Ctrl-C ends\n"
-    assert header not in rtt(capsys, *AT_ONCE_AND_AT_THE_END)
+    line, *_ = rtt(capsys, *words, *AT_ONCE_AND_AT_THE_END).splitlines()
+    assert " ".join(line.split()) == first
+
+
+@pytest.mark.parametrize(
+    ("words", "first"), [((), "netns"), (("--full",), "Key: 7"), (("-b",), "laddr")]
+)
+def test_a_terminal_has_whole_histograms_of_many_groups_only_if_asked(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    source: type[MadeUpRtt],
+    words: tuple[str, ...],
+    first: str,
+) -> None:
+    def snapshot(self: MadeUpRtt) -> RttSnapshot:
+        assert self.opened
+        return rtt_snapshot({GroupKey(netns=7): [9], GroupKey(netns=8): [9]}, seconds=1)
+
+    monkeypatch.setattr(source, "snapshot", snapshot)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert rtt(capsys, *AT_ONCE_AND_AT_THE_END).startswith(header)
-    assert "Ctrl-C" not in rtt(capsys, *AT_ONCE_AND_AT_THE_END, "--json")
+    monkeypatch.setenv("LINES", "10")
+    by = () if "-b" in words else ("--by", "netns")
+    text = rtt(capsys, *by, *words, *AT_ONCE_AND_AT_THE_END)
+    assert text.split("\n\n")[1].startswith(first)
+
+
+@pytest.mark.parametrize(
+    ("words", "due"),
+    [
+        (("-d", "0.01"), "for 0.01 s, Ctrl-C ends"),
+        (("-d", "0.02", "-i", "0.01"), "every 0.01 s for 0.02 s, Ctrl-C ends"),
+    ],
+)
+def test_who_sits_at_a_terminal_is_told_when_and_how_it_ends(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    due: str,
+) -> None:
+    header = f"srtt in us, by whole host, fentry; {due}\n"
+    assert "Ctrl-C" not in rtt(capsys, *words)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert rtt(capsys, *words).startswith(header)
+    assert "Ctrl-C" not in rtt(capsys, *words, "--json")
+
+
+def test_the_help_says_what_the_colours_mean(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        dispatch(["rtt", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    near, far = (f"{us // 1000} ms" for us in (NEAR_US, FAR_US))
+    assert f"a p99 is green below {near}, yellow below {far} and magenta from there on" in said
+    assert "NO_COLOR=1" in said
 
 
 def test_a_name_that_the_output_cannot_hold_is_escaped_and_not_fatal(

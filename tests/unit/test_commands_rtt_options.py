@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tcpvitals.commands.main import Parser
 from tcpvitals.commands.rtt_options import RttOptions, parse
+from tcpvitals.model.columns import RttColumn
 from tcpvitals.model.key import Field, Grouping, Prefix
 from tcpvitals.model.measurement import Measurement, Sample, Unit
 from tcpvitals.model.selection import Selection
@@ -32,6 +33,9 @@ DEFAULTS = RttOptions(
     json=False,
     top=None,
     all=False,
+    sort=None,
+    full=False,
+    as_tcprtt=False,
 )
 BY_LADDR, BY_RADDR = Grouping((Field.LADDR,)), Grouping((Field.RADDR,))
 IN_MS = Measurement(unit=Unit.MS)
@@ -46,6 +50,13 @@ def defaults_but(name: str, value: object) -> RttOptions:
     """Return the defaults with one of them changed."""
     change: dict[str, Any] = {name: value}
     return dataclasses.replace(DEFAULTS, **change)
+
+
+def as_tcprtt(name: str, value: object) -> RttOptions:
+    """Return the defaults with one changed by an option that tcprtt has: its output is tcprtt's."""
+    return dataclasses.replace(
+        defaults_but(name, value), as_tcprtt=name in {"grouping", "extension"}
+    )
 
 
 def address(side: str, text: str) -> Selection:
@@ -80,7 +91,7 @@ def test_the_first_tools_options_work_with_one_dash_and_with_two(
     dash: str, words: list[str], name: str, value: object
 ) -> None:
     first, *rest = words
-    assert asked(dash + first, *rest) == defaults_but(name, value)
+    assert asked(dash + first, *rest) == as_tcprtt(name, value)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +129,7 @@ def test_the_first_tools_options_work_with_one_dash_and_with_two(
     ],
 )
 def test_bcc_users_find_their_options(words: list[str], name: str, value: object) -> None:
-    assert asked(*words) == defaults_but(name, value)
+    assert asked(*words) == as_tcprtt(name, value)
 
 
 @pytest.mark.parametrize(
@@ -147,6 +158,8 @@ def test_bcc_users_find_their_options(words: list[str], name: str, value: object
         (["--json"], "json", True),
         (["--top", "5"], "top", 5),
         (["--all"], "all", True),
+        (["--sort", "p99"], "sort", RttColumn.P99),
+        (["--full"], "full", True),
     ],
 )
 def test_our_own_options_do_what_they_say(words: list[str], name: str, value: object) -> None:
@@ -160,6 +173,7 @@ def test_letters_may_share_a_dash() -> None:
         timestamp=True,
         measurement=IN_MS,
         extension=True,
+        as_tcprtt=True,
         selection=Selection(family=4),
     )
 

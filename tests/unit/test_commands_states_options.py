@@ -22,7 +22,7 @@ DEFAULTS = StatesOptions(
     wide=False,
     json=False,
 )
-LPORT = "argument -p/--lport/--sport/-L/--localport"
+LPORT = "-p/--lport/--sport/-L/--localport"
 SEE_HELP = "(see tcpvitals states --help)"
 
 
@@ -87,9 +87,9 @@ def test_letters_may_share_a_dash() -> None:
     [
         (
             ("--buffer", "3"),
-            f"argument --buffer: '3' is not a whole number from 4 to 1048576 {SEE_HELP}",
+            f"--buffer: '3' is not a whole number from 4 to 1048576 {SEE_HELP}",
         ),
-        (("--buffer", "6"), f"argument --buffer: '6' is not a power of two {SEE_HELP}"),
+        (("--buffer", "6"), f"--buffer: '6' is not a power of two {SEE_HELP}"),
         (("-i", "1"), f"unrecognized arguments: -i 1 {SEE_HELP}"),
         (("--by", "raddr"), f"unrecognized arguments: --by raddr {SEE_HELP}"),
         (("-4", "-a", "::1"), "-4 contradicts the local address ::1/128"),
@@ -99,7 +99,7 @@ def test_letters_may_share_a_dash() -> None:
         ),
         (
             ("-d", "0"),
-            f"argument -d/--duration: '0' is not a number of seconds, 0.01 at least {SEE_HELP}",
+            f"-d/--duration: '0' is not a number of seconds, 0.01 at least {SEE_HELP}",
         ),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import pty
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -46,6 +47,42 @@ def test_a_signal_ends_the_wait_and_every_one_after_it(
     assert stop.made is True
     for _ in range(2):
         assert stop.wait_until(time.monotonic() + FAR_AWAY_S) is True
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"), [(signal.SIGINT, b"^C\r\nnext\r\n"), (signal.SIGTERM, b"^Cnext\r\n")]
+)
+def test_after_ctrl_c_output_begins_on_a_new_line_of_a_terminal(
+    stop: StopRequest, number: signal.Signals, shown: bytes
+) -> None:
+    """Where the terminal has just written ^C; even if the output was already on its way."""
+    ours, theirs = pty.openpty()
+    with os.fdopen(theirs, "w") as terminal:
+        stop = StopRequest(terminal)
+        terminal.write("^C")
+        terminal.flush()
+        os.kill(os.getpid(), number)
+        terminal.write("next\n")
+        terminal.flush()
+        assert stop.wait_until(time.monotonic() + FAR_AWAY_S) is True
+        found = b""
+        while b"next\r\n" not in found:
+            found += os.read(ours, 100)
+    os.close(ours)
+    assert found == shown
+
+
+def test_after_ctrl_c_nothing_is_added_to_what_is_no_terminal(
+    stop: StopRequest, pipe: tuple[int, int]
+) -> None:
+    reader, writer = pipe
+    with os.fdopen(os.dup(writer), "w") as stream:
+        stop = StopRequest(stream)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.wait_until(time.monotonic() + FAR_AWAY_S) is True
+        stream.write("next\n")
+        stream.flush()
+    assert os.read(reader, 100) == b"next\n"
 
 
 def test_a_signal_in_the_middle_of_a_wait_ends_it(stop: StopRequest) -> None:

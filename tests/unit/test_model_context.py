@@ -68,14 +68,14 @@ def test_an_interval_has_its_own_counts_and_the_minimum_since_the_start() -> Non
 
 def test_text_says_few_and_what_is_known_instead() -> None:
     text = written(ConsoleSink, with_context([20_900, 21_100], SMALL))
-    assert "p50 few  p90 few  p99 few  max 21100  avg 21000 us  count 2\n" in text
+    assert "p50 few  p90 few  p99 few  max 21.1 ms  avg 21.0 ms  count 2\n" in text
     assert "clean 2 of 40 samples  min RTT 20.0 ms  handshake 21.0 ms (average of 2)\n" in text
 
 
 def test_a_group_without_any_clean_sample_is_shown() -> None:
     nothing = replace(SMALL, handshakes=0, handshake_us=0)
     text = written(ConsoleSink, with_context([], nothing))
-    assert "p50 few  p90 few  p99 few  max -  avg - us  count 0\n" in text
+    assert "p50 few  p90 few  p99 few  max -  avg -  count 0\n" in text
     assert "clean 0 of 40 samples  min RTT 20.0 ms  handshake - (average of 0)\n" in text
 
 

@@ -21,6 +21,7 @@ from tcpvitals.sinks.console import ConsoleSink
 from tcpvitals.sinks.layout import TerminalSink, fits
 from tcpvitals.sinks.sparkline import Axis
 
+BLOCKS = " ▁▂▃▄▅▆▇█"
 BY_RADDR = Grouping((Field.RADDR,))
 NEAR, FAR = [300] * 8 + [700], [150_000] * 2 + [70_000]
 GROUPS = {"10.0.0.1": NEAR, "192.168.100.100": FAR}
@@ -68,16 +69,27 @@ def test_the_whole_host_is_called_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("p99_us", "color"), [(9_000, "\x1b[32m"), (20_000, "\x1b[33m"), (150_000, "\x1b[31m")]
+    ("p99_us", "color"), [(9_000, "\x1b[32m"), (20_000, "\x1b[33m"), (150_000, "\x1b[35m")]
 )
 def test_the_p99_is_coloured_by_how_far_the_peer_seems(p99_us: int, color: str) -> None:
-    """Green, yellow from 10 ms, red from 100 ms; without the colour the text is the same."""
+    """Green, yellow from 10 ms, magenta from 100 ms; without the colour the text is the same."""
     print_ = first_print(snapshot({"10.0.0.1": [p99_us]}))
     plain = written(terminal(80, 24), print_)
     painted = written(partial(terminal(80, 24), color=True), print_)
 
     assert re.findall(r"(\x1b\[\d+m)[^\x1b]*s\x1b\[0m", painted) == [color]
     assert re.sub(r"\x1b\[\d+m", "", painted) == plain
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1", "ascii"])
+def test_a_picture_is_drawn_with_what_the_encoding_has(encoding: str) -> None:
+    """An escape in the place of a block would push the rest of the row."""
+    out = io.TextIOWrapper(io.BytesIO(), encoding, errors="strict")
+    terminal(80, 24)(stream=out).show(first_print(snapshot(GROUPS)))
+    out.seek(0)
+
+    in_ascii = PICTURE.translate(str.maketrans("█▄▁", "@=."))
+    assert out.read() == (PICTURE if encoding == "utf-8" else in_ascii)
 
 
 def test_rows_that_do_not_fit_the_height_are_counted() -> None:
@@ -107,24 +119,41 @@ def test_asking_for_more_rows_than_fit_gives_them(options: dict[str, int], rows:
 
 
 @settings(deadline=None)
-@given(st.integers(1, 150), st.booleans())
+@given(st.integers(32, 150), st.booleans())
 def test_no_line_is_ever_wider_than_the_terminal(width: int, color: bool) -> None:  # noqa: FBT001
-    """Neither long IPv6 addresses, nor wide distributions, nor colours push one over."""
+    """Neither long IPv6 addresses, nor wide distributions, nor colours push one over.
+
+    From where the widest cell fits: an axis of 21 powers of two.
+    """
     groups = {f"2001:db8:1234:5678:9abc:def0:1234:{end:x}": [1, 2**20] for end in range(1, 4)}
-    text = written(partial(terminal(width, 24), color=color), first_print(snapshot(groups)))
+    print_ = first_print(snapshot(groups, losses={"recursion": 2**60}))
+    text = written(partial(terminal(width, 24), color=color), print_)
 
     assert max(len(line) for line in re.sub(r"\x1b\[\d+m", "", text).split("\n")) <= width
+    assert "2001:db8:1234:5678:9abc:def0:1234:1" in text.replace("\n  ", "")
 
 
-def test_a_key_that_must_be_cut_keeps_both_ends() -> None:
-    """Addresses of one network differ at the end."""
+def test_a_title_without_room_beside_the_figures_has_a_line_of_its_own() -> None:
+    """Whole, so that rows can be told apart; the axis is the wider for it."""
     groups = {f"2001:db8:1234:5678:9abc:def0:1234:{end:x}": [1, 2**20] for end in (10, 11)}
-    lines = written(terminal(70, 24), first_print(snapshot(groups))).splitlines()
 
-    assert [line.split()[0] for line in lines[1:3]] == [
-        "2001:db8:12…ef0:1234:a",
-        "2001:db8:12…ef0:1234:b",
+    assert written(terminal(70, 24), first_print(snapshot(groups))).splitlines() == [
+        "raddr",
+        "  |0us  |8us  |64us |512us  |8ms  |66ms           p50      p99  count",
+        "2001:db8:1234:5678:9abc:def0:1234:a",
+        "   █                                      █   2.00 us   1.05 s      2",
+        "2001:db8:1234:5678:9abc:def0:1234:b",
+        "   █                                      █   2.00 us   1.05 s      2",
+        "",
     ]
+
+
+def test_colours_take_no_room() -> None:
+    """As many rows are shown with them as without."""
+    plain = written(terminal(60, 10), first_print(snapshot(many(100))))
+    painted = written(partial(terminal(60, 10), color=True), first_print(snapshot(many(100))))
+
+    assert re.sub(r"\x1b\[\d+m", "", painted) == plain
 
 
 @settings(deadline=None)
@@ -136,7 +165,7 @@ def test_a_sparkline_has_a_block_for_each_slot_with_samples_and_only_there(
     buckets = distribution(values).buckets
     slots = fold_log2(buckets)
     axis = Axis.of(slots.reshape(1, -1))
-    drawn = axis.sparkline(buckets)
+    drawn = axis.sparkline(buckets, BLOCKS)
 
     assert [block != " " for block in drawn] == [
         count > 0 for count in slots[axis.first : axis.last + 1]
@@ -149,7 +178,7 @@ def test_two_peaks_within_a_power_of_two_stay_two() -> None:
     buckets = distribution([70_000] * 3 + [120_000] * 3).buckets
     axis = replace(Axis.of(fold_log2(buckets).reshape(1, -1)), cell=8)
 
-    assert axis.sparkline(buckets) == "█     █ "
+    assert axis.sparkline(buckets, BLOCKS) == "█     █ "
 
 
 @settings(deadline=None)
@@ -157,7 +186,7 @@ def test_two_peaks_within_a_power_of_two_stay_two() -> None:
 def test_a_sample_lights_the_columns_of_its_own_slot_only(value: int, cell: int) -> None:
     """With another sample in every other slot, its slot's columns are where they should be."""
     buckets = distribution([value, *(1 << power for power in range(27))]).buckets
-    drawn = Axis(0, 26, cell).sparkline(buckets)
+    drawn = Axis(0, 26, cell).sparkline(buckets, BLOCKS)
     slot = int(fold_log2(distribution([value]).buckets).argmax())
 
     assert len(drawn) == 27 * cell

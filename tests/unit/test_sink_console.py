@@ -29,7 +29,7 @@ Cnt = 11
          4 -> 7          : 0        |                                        |
          8 -> 15         : 4        |**********************                  |
         16 -> 31         : 7        |****************************************|
-p50 20  p90 20  p99 20  max 20  avg 16.4 us  count 11
+p50 20.0 us  p90 20.0 us  p99 20.0 us  max 20.0 us  avg 16.4 us  count 11
 
 """
 
@@ -46,7 +46,7 @@ Cnt = 3
         16 -> 31         : 0        |                                        |
         32 -> 63         : 0        |                                        |
         64 -> 127        : 1        |****************************************|
-p50 2.5  p90 70  p99 70  max 70  avg 24.1 ms  count 3
+p50 2.50 ms  p90 70.0 ms  p99 70.0 ms  max 70.0 ms  avg 24.1 ms  count 3
 
 """
 
@@ -119,7 +119,7 @@ def test_a_delta_shows_the_last_interval_alone() -> None:
 
     assert keys(text) == ["10.0.0.2"]
     # The bucket is 288..303; the maximum since the start tightens its upper edge to 300.
-    assert "\np50 296  p90 300  p99 300  max 300  avg 300 us  count 1\n" in text
+    assert "\np50 296 us  p90 300 us  p99 300 us  max 300 us  avg 300 us  count 1\n" in text
 
 
 def test_groups_past_the_top_are_counted() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tcpvitals.model.measurement import Unit
-from tcpvitals.sinks.figures import exact, human, plain
+from tcpvitals.sinks.figures import exact, human
 
 
 @pytest.mark.parametrize(
@@ -27,23 +27,6 @@ from tcpvitals.sinks.figures import exact, human, plain
 def test_times_have_three_digits_and_the_unit_that_suits_them(us: float, expected: str) -> None:
     """Rounding never leaves a thousand of a smaller unit."""
     assert human(us) == expected
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        (0, "0"),
-        (0.0451, "0.045"),
-        (0.18, "0.18"),
-        (2.5, "2.5"),
-        (20, "20"),
-        (16.3636, "16.4"),
-        (123_456.7, "123457"),
-    ],
-)
-def test_numbers_keep_the_digits_that_mean_something(value: float, expected: str) -> None:
-    """Three, or all before the point, and no zeros after it."""
-    assert plain(value) == expected
 
 
 def test_sums_are_never_rounded() -> None:

@@ -61,7 +61,7 @@ def rtt(sink: Callable[..., JsonLinesSink | ConsoleSink], names: Names) -> str:
 def retrans(sink: Callable[..., TotalsJsonSink | TotalsSink], names: Names) -> str:
     """Return a print of totals."""
     stream = io.StringIO()
-    sink(stream=stream).show(print_of(totals({KEY: {"segments_sent": 1}}), names=names))
+    sink(stream=stream).show(print_of(totals({KEY: {"segments_retransmitted": 1}}), names=names))
     return stream.getvalue()
 
 
@@ -106,7 +106,7 @@ def test_json_has_no_lone_surrogate_and_one_escape_for_each_byte(names: Names) -
 def test_text_and_metrics_have_the_same_escapes(names: Names) -> None:
     texts = [
         rtt(partial(ConsoleSink, grouping=GROUPING), names),
-        retrans(partial(TotalsSink, grouping=GROUPING), names),
+        retrans(partial(TotalsSink, grouping=GROUPING, size=lambda: (200, 24)), names),
         verification(VerificationConsoleSink, names),
         str(Labels.of([("path", names.cgroup(CGROUP))]).pairs[0][1]),
     ]

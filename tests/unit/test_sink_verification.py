@@ -104,6 +104,38 @@ def test_a_block_has_each_counter_and_what_explains_its_difference() -> None:
     assert text(*REPORTS, unknown=(4,), gone=MANY) == TEXT
 
 
+FOLDED = """\
+Network namespace: host
+COUNTER                     OURS       KERNEL DIFFERENCE
+RetransSegs                  319          319          0
+TCPTimeouts                   10           12         -2
+    moved while reading: 1 of at most 3; runs that the kernel skipped: at most
+    40 (2 of 5 allowed)
+TCPLossProbes                  7            6         +1  short (1 of 5 allowed)
+
+16600 network namespaces gone, not verified: we counted 3162 segments
+  retransmitted there
+
+"""
+
+
+def test_on_a_terminal_nothing_is_broken_within_a_word() -> None:
+    """What is said of a difference stands below its row where it does not fit behind it."""
+    why = "moved while reading: 1 of at most 3; runs that the kernel skipped: at most 40"
+    report = NamespaceReport(
+        1,
+        (
+            comparison("RetransSegs", 319, 319),
+            comparison("TCPTimeouts", 10, 12, why),
+            comparison("TCPLossProbes", 7, 6, "short"),
+        ),
+    )
+    stream = io.StringIO()
+    sink = VerificationConsoleSink(stream=stream, size=lambda: (80, 24))
+    sink.show(Verification((report,), (), MANY), NOON, NAMES)
+    assert stream.getvalue() == FOLDED
+
+
 def test_when_nothing_was_counted_anywhere_it_says_so() -> None:
     assert text(REPORTS[2]) == (
         "Neither we nor the kernel counted anything in any network namespace\n\n"

@@ -233,7 +233,7 @@ class _File:
             self._parser.parse_args(words)
         except UsageError as error:
             said = str(error).removesuffix(f" (see {self._parser.prog} --help)")
-            return re.sub(r"^argument [^:]*: ", "", said)
+            return re.sub(r"^-[^:]*: ", "", said)
         return None
 
     def _refuse(self, said: str, key: str | None = None, line: int | None = None) -> NoReturn:

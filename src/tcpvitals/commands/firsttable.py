@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from tcpvitals.model.rtt_report import RttPrint
 from tcpvitals.model.snapshot import Snapshot
 from tcpvitals.sinks.compact import CompactSink
+from tcpvitals.sinks.folding import folded
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -33,15 +34,18 @@ class FirstTable:
     ) -> None:
         """Have nothing shown yet; the table will be of this sample."""
         self._write, self._sample, self._wall = write, sample, wall
+        self._is_terminal = stream.isatty()
         self._sink = CompactSink(
             stream=stream, size=shutil.get_terminal_size, grouping=grouping, top=_ROWS
         )
 
     def announce(self, url: str, remark: str) -> None:
-        """Show where figures are served, and a line below if there is a remark."""
-        self._write(f"serving {url}; Ctrl-C ends. The first figures come with the first traffic.\n")
-        if remark:
-            self._write(f"{remark}\n")
+        """Show where figures are served, and a remark below if there is one."""
+        width = shutil.get_terminal_size().columns if self._is_terminal else None
+        serving = f"serving {url}; Ctrl-C ends."
+        said = [serving, "The first figures come with the first traffic.", *remark.splitlines()]
+        lines = folded(said, width)
+        self._write("".join(f"{line}\n" for line in lines))
 
     def show(self, snapshot: VitalsSnapshot) -> bool:
         """Show a snapshot that has something to show; whether that was so."""

@@ -57,7 +57,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise a UsageError."""
-        text = f"{printable(message)} (see {self.prog} --help)"
+        said = message.removeprefix("argument ")
+        text = f"{printable(said)} (see {self.prog} --help)"
         raise UsageError(text)
 
 
@@ -80,8 +81,7 @@ def dispatch(arguments: Sequence[str]) -> int:
         write(f"tcpvitals {__version__}\n")
         return 0
     if name not in _COMMANDS:
-        message = f"no command '{printable(name)}'; there are {', '.join(_COMMANDS)}"
-        raise UsageError(message)
+        raise UsageError(_no_command(name))
     command = importlib.import_module(f"tcpvitals.commands.{name}")
     parser = Parser(
         prog=f"tcpvitals {name}",
@@ -90,6 +90,15 @@ def dispatch(arguments: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     return int(command.main(parser, rest))
+
+
+def _no_command(name: str) -> str:
+    """Return what to say of a command that does not exist."""
+    import difflib  # noqa: PLC0415 - 4 ms
+
+    alike = difflib.get_close_matches(name.lower(), _COMMANDS, n=1)
+    guess = f", did you mean {alike[0]}?" if alike else ";"
+    return f"no command '{printable(name)}'{guess} there are {', '.join(_COMMANDS)}"
 
 
 def run() -> NoReturn:

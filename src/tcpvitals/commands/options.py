@@ -13,7 +13,9 @@ from tcpvitals.model.printable import printable
 from tcpvitals.model.selection import Selection, parse_network, parse_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    from tcpvitals.model.columns import RttColumn, TotalsColumn
 
 _Value = TypeVar("_Value")
 
@@ -108,11 +110,20 @@ def add_limits(
     )
 
 
-def add_top(output: argparse._ArgumentGroup) -> None:
-    """Add how many groups are shown."""
+def add_top(
+    output: argparse._ArgumentGroup, columns: type[TotalsColumn | RttColumn], usual: str, every: str
+) -> None:
+    """Add how many groups are shown, and in which order."""
     most = output.add_mutually_exclusive_group()
     most.add_argument("--top", type=whole(1, MOST_GROUPS), metavar="N", help="at most N groups")
-    most.add_argument("--all", action="store_true", help="all groups, however tall the terminal")
+    most.add_argument("--all", action="store_true", help=every)
+    words = {column.value: column for column in columns}
+    output.add_argument(
+        "--sort",
+        type=one_of(words),
+        metavar="COLUMN",
+        help=f"the most of it first: {' '.join(words)}; default: {usual} first",
+    )
 
 
 def add_duration(output: argparse._ArgumentGroup) -> None:
@@ -150,6 +161,18 @@ def checked(parse_: Callable[[str], _Value]) -> Callable[[str], _Value]:
             return parse_(text)
         except UsageError as error:
             raise argparse.ArgumentTypeError(str(error)) from error
+
+    return convert
+
+
+def one_of(words: Mapping[str, _Value]) -> Callable[[str], _Value]:
+    """Return what reads one of these words."""
+
+    def convert(text: str) -> _Value:
+        if text.lower() in words:
+            return words[text.lower()]
+        message = f"'{printable(text)}' is not one of {', '.join(words)}"
+        raise argparse.ArgumentTypeError(message)
 
     return convert
 

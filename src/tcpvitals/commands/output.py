@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 from tcpvitals.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 
 @contextmanager
@@ -46,8 +47,20 @@ def escaping_output() -> TextIO:
         OutputError: it was closed before we began.
     """
     stream = standard_output()
-    stream.reconfigure(errors="backslashreplace", line_buffering=False)  # type: ignore[attr-defined]
+    encoding = "ascii" if stream.isatty() and _is_ascii(os.environ) else stream.encoding
+    stream.reconfigure(  # type: ignore[attr-defined]
+        encoding=encoding, errors="backslashreplace", line_buffering=False
+    )
     return stream
+
+
+def _is_ascii(environment: Mapping[str, str]) -> bool:
+    """Whether the locale C was asked for; Python takes it, as one that is not set, for UTF-8."""
+    kind = environment.get("LC_CTYPE")
+    if kind == "C.UTF-8":  # which Python itself writes over C (PEP 538)
+        kind = None
+    chosen = environment.get("LC_ALL") or kind or environment.get("LANG")
+    return chosen in {"C", "POSIX"}
 
 
 def write(text: str) -> None:

@@ -47,7 +47,7 @@ def _run(options: RetransOptions, stream: TextIO) -> int:
     from tcpvitals.kernel.probe import collect_facts  # noqa: PLC0415
     from tcpvitals.sources.live import LiveSockets  # noqa: PLC0415
 
-    stop = StopRequest()
+    stop = StopRequest(stream)
     request = _request(options)
     plan = make_plan(collect_facts(), None, request.groups, rtt=False)
     verifier = Verifier(stream, json=options.json)

@@ -35,5 +35,5 @@ def _make_sink(options: RetransOptions, stream: TextIO) -> EventJsonSink | Retra
     wall = wall_clock()
     if options.json:
         return EventJsonSink(stream=stream, wall=wall)
-    width = (lambda: shutil.get_terminal_size().columns) if stream.isatty() else None
-    return RetransmissionsSink(stream=stream, wall=wall, width=width)
+    size = shutil.get_terminal_size if stream.isatty() else None
+    return RetransmissionsSink(stream=stream, wall=wall, size=size, wide=options.wide)

@@ -20,6 +20,7 @@ from tcpvitals.commands.options import (
     selection,
 )
 from tcpvitals.errors import UsageError
+from tcpvitals.model.columns import TotalsColumn
 from tcpvitals.model.key import Field, Grouping
 from tcpvitals.model.printable import printable
 
@@ -50,6 +51,8 @@ class RetransOptions:
     json: bool
     top: int | None
     all: bool
+    wide: bool
+    sort: TotalsColumn | None
 
 
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> RetransOptions:
@@ -82,6 +85,8 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> RetransO
         json=given.json,
         top=given.top,
         all=given.all,
+        wide=given.wide,
+        sort=given.sort,
     )
 
 
@@ -105,6 +110,7 @@ def _check(given: argparse.Namespace, grouping: Grouping | None) -> None:
         ("-T", given.timestamp),
         ("--top", given.top),
         ("--all", given.all),
+        ("--sort", given.sort),
     ):
         if value:
             message = f"{name} is for totals: add -c or --by"
@@ -168,4 +174,15 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     )
     output.add_argument("--delta", action="store_true", help="each interval alone")
     output.add_argument("--json", action="store_true", help="one JSON object a line")
-    add_top(output)
+    output.add_argument(
+        "-w",
+        "--wide",
+        action="store_true",
+        help="all columns in one line each, however narrow the terminal",
+    )
+    add_top(
+        output,
+        TotalsColumn,
+        "the most retransmitted segments",
+        "all groups, those without retransmissions too, however tall the terminal",
+    )

@@ -6,12 +6,14 @@ import datetime as dt
 import shutil
 from typing import TYPE_CHECKING, TextIO
 
+from tcpvitals.commands.announcing import announce, when
 from tcpvitals.commands.moments import moments
 from tcpvitals.commands.naming import Naming
 from tcpvitals.commands.output import output_errors
 from tcpvitals.model.key import Grouping
 from tcpvitals.model.snapshot import intervals
 from tcpvitals.model.totals_report import TotalsPrint
+from tcpvitals.sinks.titles import heading
 from tcpvitals.sinks.totals import TotalsSink
 from tcpvitals.sinks.totalsjson import TotalsJsonSink
 
@@ -55,6 +57,7 @@ def _prints(live: LiveSockets, options: RetransOptions, stop: StopRequest) -> It
             names=naming.for_keys(cumulative.keys, grouping),
             min_ratio=options.min_ratio,
             shows_errors=live.shows_errors,
+            sort=options.sort,
         )
 
 
@@ -74,14 +77,15 @@ def _make_sink(options: RetransOptions, stream: TextIO) -> TotalsSink | TotalsJs
         size=shutil.get_terminal_size if stream.isatty() else None,
         timestamp=options.timestamp,
         everything=options.all,
+        wide=options.wide,
     )
 
 
 def _announce(options: RetransOptions, stream: TextIO) -> None:
-    """For people only: nothing else is shown for a while."""
-    if stream.isatty() and not options.json:
-        fields = ", ".join((options.grouping or Grouping()).fields) or "whole host"
-        when = f"every {options.interval_s:g} s" if options.interval_s else "shown at the end"
-        with output_errors():
-            stream.write(f"retransmissions by {fields}, {when}; Ctrl-C ends\n\n")
-            stream.flush()
+    """Nothing else is shown for a while."""
+    if not (options.json and stream.isatty()):
+        by, due = (
+            heading(options.grouping or Grouping()),
+            when(options.interval_s, options.duration_s),
+        )
+        announce(f"retransmissions by {by}; {due}", stream)

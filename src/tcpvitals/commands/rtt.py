@@ -10,6 +10,9 @@ For example:
   tcpvitals rtt --by service,role -m         each service, as client and as server, in ms
   tcpvitals rtt -P 443 -A 2001:db8::/32      to port 443 of one prefix
   tcpvitals rtt --sample inflation --by raddr --json -d 60
+
+On a terminal, a p99 is green below 10 ms, yellow below 100 ms and magenta from there on;
+NO_COLOR=1 leaves the colours out.
 """
 
 from __future__ import annotations
@@ -50,7 +53,7 @@ def _run(options: RttOptions, stream: TextIO) -> int:
     from tcpvitals.kernel.settings import Request  # noqa: PLC0415
     from tcpvitals.sources.live import LiveRtt  # noqa: PLC0415
 
-    stop = StopRequest()
+    stop = StopRequest(stream)
     request = Request(options.grouping, options.selection, options.max_groups, options.measurement)
     wanted = Attach(options.attach) if options.attach else None
     plan = make_plan(collect_facts(), wanted, request.groups, following=request.needs_owner)
@@ -81,6 +84,7 @@ def _prints(live: LiveRtt, options: RttOptions, stop: StopRequest) -> Iterator[R
             recent=recent,
             delta=options.delta,
             names=naming.for_keys(cumulative.keys, options.grouping),
+            sort=options.sort,
         )
 
 
@@ -105,8 +109,11 @@ def _make_sink(options: RttOptions, stream: TextIO) -> Sink:
         timestamp=options.timestamp,
         top=options.top,
     )
-    if not stream.isatty():
+    is_terminal = stream.isatty()
+    if options.full or (not is_terminal and (options.as_tcprtt or not options.grouping.fields)):
         return full
+    if not is_terminal:
+        return _make_table(options, stream)
     compact = CompactSink(
         stream=stream,
         size=shutil.get_terminal_size,
@@ -120,11 +127,24 @@ def _make_sink(options: RttOptions, stream: TextIO) -> Sink:
     return TerminalSink(full, compact)
 
 
+def _make_table(options: RttOptions, stream: TextIO) -> Sink:
+    from tcpvitals.sinks.rtttable import RttTableSink  # noqa: PLC0415
+
+    return RttTableSink(
+        stream=stream,
+        measurement=options.measurement,
+        grouping=options.grouping,
+        timestamp=options.timestamp,
+        top=options.top,
+    )
+
+
 def _announce(options: RttOptions, attach: str, stream: TextIO) -> None:
-    """For people only: whoever pipes us has no use for it."""
+    """For people only: the output of a pipe begins at once."""
     if stream.isatty() and not options.json:
-        fields = ", ".join(options.grouping.fields) or "whole host"
-        stream.write(
-            f"{options.measurement.sample} in {options.measurement.unit}, by {fields}, "
-            f"{attach}; every {options.interval_s:g} s, Ctrl-C ends\n\n"
-        )
+        from tcpvitals.commands.announcing import announce, when  # noqa: PLC0415
+        from tcpvitals.sinks.titles import heading  # noqa: PLC0415
+
+        measured, by = options.measurement, heading(options.grouping)
+        due = when(options.interval_s, options.duration_s)
+        announce(f"{measured.sample} in {measured.unit}, by {by}, {attach}; {due}", stream)

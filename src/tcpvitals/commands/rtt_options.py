@@ -16,6 +16,7 @@ from tcpvitals.commands.options import (
     selection,
 )
 from tcpvitals.errors import UsageError
+from tcpvitals.model.columns import RttColumn
 from tcpvitals.model.key import Field, Grouping
 from tcpvitals.model.measurement import Measurement, Sample, Unit
 
@@ -33,7 +34,11 @@ _SINGLE_DASH: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class RttOptions:
-    """What to measure, and how to show it."""
+    """What to measure, and how to show it.
+
+    `full` asks for whole histograms everywhere, `as_tcprtt` where the output is no terminal: with
+    the switches of tcprtt it is that of tcprtt.
+    """
 
     measurement: Measurement
     grouping: Grouping
@@ -50,6 +55,9 @@ class RttOptions:
     json: bool
     top: int | None
     all: bool
+    sort: RttColumn | None
+    full: bool
+    as_tcprtt: bool
 
 
 def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> RttOptions:
@@ -79,6 +87,9 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> RttOptio
         json=given.json,
         top=given.top,
         all=given.all,
+        sort=given.sort,
+        full=given.full,
+        as_tcprtt=given.byladdr or given.byraddr or given.extension,
     )
 
 
@@ -150,4 +161,9 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     )
     output.add_argument("--delta", action="store_true", help="each interval alone")
     output.add_argument("--json", action="store_true", help="one JSON object a group and print")
-    add_top(output)
+    output.add_argument(
+        "--full",
+        action="store_true",
+        help="whole histograms, however many groups; without, a pipe gets them with -b, -B and -e",
+    )
+    add_top(output, RttColumn, "the newest and busiest", "all groups, however tall the terminal")

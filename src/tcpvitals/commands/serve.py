@@ -97,7 +97,7 @@ def _remaining(*, is_confined: bool) -> str:
     what = (
         "read all of root's files, but write none" if is_confined else "read and write root's files"
     )
-    return f"It still runs as root, and may {what}; --user NAME gives that up."
+    return f"It still runs as root, and may {what}.\n--user NAME gives that up."
 
 
 def _time_programs() -> int:

@@ -46,7 +46,7 @@ def _run(options: StatesOptions, stream: TextIO) -> int:
     from tcpvitals.sinks.states import StatesSink  # noqa: PLC0415
     from tcpvitals.sources.live import LiveSockets  # noqa: PLC0415
 
-    stop = StopRequest()
+    stop = StopRequest(stream)
     request = Request(
         Grouping(),
         options.selection,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from typing import TYPE_CHECKING, Final, TextIO
 
 from tcpvitals.commands.naming import Naming
@@ -22,8 +23,11 @@ class Verifier:
 
     def __init__(self, stream: TextIO, *, json: bool) -> None:
         """Make one for a run; it compares nothing until `begin`."""
+        size = shutil.get_terminal_size if stream.isatty() else None
         self._sink = (
-            VerificationJsonSink(stream=stream) if json else VerificationConsoleSink(stream=stream)
+            VerificationJsonSink(stream=stream)
+            if json
+            else VerificationConsoleSink(stream=stream, size=size)
         )
         self._comparer: Comparer | None = None
         self._naming = Naming()

@@ -38,6 +38,10 @@ FIELDS: Final = (
 """The columns, in order; those of causes are segments that left this host."""
 
 _AT: Final = {name: index for index, name in enumerate(FIELDS)}
+_TROUBLE: Final = [
+    _AT[name]
+    for name in ("segments_retransmitted", "segments_unnecessary", "segments_failed", *CAUSES)
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,6 +75,11 @@ class TotalsTable:
     def busy(self) -> Flags:
         """Which groups are kept for more than what they count: none, bool[G]."""
         return np.zeros(len(self), np.bool_)
+
+    @property
+    def quiet(self) -> Flags:
+        """Which groups had nothing to do with retransmissions: bool[G]."""
+        return np.asarray(~self.values[:, _TROUBLE].any(axis=1))
 
     def column(self, name: str) -> Counts:
         """One field of every group: uint64[G]."""

@@ -7,23 +7,19 @@ from __future__ import annotations
 
 from errno import errorcode
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
-from tcpvitals.model.key import WHOLE_HOST
 from tcpvitals.model.names import UNKNOWN
 from tcpvitals.model.printable import printable
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from ipaddress import IPv4Address, IPv6Address
 
-    from tcpvitals.model.event import Owner
-    from tcpvitals.model.key import Grouping, GroupKey
-    from tcpvitals.model.names import Names
+    from tcpvitals.model.event import Ends, Owner
 
 _DATE_AND_T = len("2026-01-02T")
 _CLOCK = len("03:04:05.678")
-_ELLIPSIS = "…"
 
 
 def clock(moment: datetime) -> str:
@@ -50,8 +46,17 @@ def address_text(address: IPv4Address | IPv6Address) -> str:
 
 def endpoint(address: IPv4Address | IPv6Address, port: int) -> str:
     """Write an address with its port: 10.0.0.1:443, [2001:db8::1]:443."""
-    text = address_text(address)
-    return f"[{text}]:{port}" if isinstance(address, IPv6Address) else f"{text}:{port}"
+    return f"{bracketed(address_text(address))}:{port}"
+
+
+def bracketed(address: str) -> str:
+    """Write an address as it stands before a port: IPv6 in brackets."""
+    return f"[{address}]" if ":" in address else address
+
+
+def connection(ends: Ends) -> str:
+    """Write a connection from this host's end to the other: 10.0.0.1:40000 > 10.0.0.2:443."""
+    return f"{endpoint(ends.laddr, ends.lport)} > {endpoint(ends.raddr, ends.rport)}"
 
 
 def error_name(number: int) -> str:
@@ -59,20 +64,10 @@ def error_name(number: int) -> str:
     return errorcode.get(number, str(number))
 
 
-def heading(grouping: Grouping) -> str:
-    """Write what the column of groups shows: raddr,rport."""
-    return ",".join(grouping.fields) or WHOLE_HOST
-
-
-def group(key: GroupKey, grouping: Grouping, names: Names) -> str:
-    """Write a group's values alone, safe for a terminal, under a heading that names the fields."""
-    return printable(",".join(key.labels(grouping, names).values())) or WHOLE_HOST
-
-
-def shortened(text: str, width: int) -> str:
-    """Cut out the middle: addresses of one network differ at the end."""
+def shortened(text: str, width: int, ellipsis: str) -> str:
+    """Cut out the middle: names of one kind differ at the end."""
     if len(text) <= width:
         return text
     head = width // 2
     tail = width - head - 1
-    return f"{text[:head]}{_ELLIPSIS}{text[len(text) - tail :]}"
+    return f"{text[:head]}{ellipsis}{text[len(text) - tail :]}"

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, TextIO
 
 from tcpvitals.model.key import Grouping
 from tcpvitals.model.measurement import Measurement
-from tcpvitals.sinks.cells import group, heading
+from tcpvitals.sinks.characters import blocks
+from tcpvitals.sinks.folding import folded
 from tcpvitals.sinks.notes import notes
 from tcpvitals.sinks.picture import picture
+from tcpvitals.sinks.rows import TextTable
+from tcpvitals.sinks.titles import group, heading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +30,7 @@ class CompactSink:
 
     `size` returns columns and lines of the terminal (as shutil.get_terminal_size does) and is
     asked at each print.  As many rows are shown as fit, unless `top` names a number or
-    `everything` asks for all.  `color` marks the p99: green, yellow from 10 ms, red from 100 ms.
+    `everything` asks for all.  `color` marks the p99 by NEAR_US and FAR_US.
     """
 
     stream: TextIO
@@ -47,27 +50,30 @@ class CompactSink:
     def text(self, print_: RttPrint) -> str:
         """Return what `show` writes."""
         width, height = self.size()
-        with_samples = print_.rows()
-        rows = with_samples[: self._limit(print_, len(with_samples), height)]
+        groups = print_.rows()
+        limit = self.top if self.top or self.everything else height
+        table = self._table(print_, groups[:limit], width)
+
+        def remarks(hidden: int) -> list[str]:
+            return folded(notes(print_, hidden), width)
+
         lines = [f"{print_.wall_time:%H:%M:%S}"] if self.timestamp else []
-        if rows:
-            lines += self._table(print_, rows, width)
-        lines += notes(print_, len(with_samples) - len(rows))
+        if self.top or self.everything:
+            lines += [*table.lines(), *remarks(len(groups) - len(table.rows))]
+        else:
+            # The blank line at the end, and the cursor's own.
+            lines += table.on_screen(len(groups), remarks, height - 2 - self.timestamp, width)
         return "\n".join([*lines, "", ""])
 
-    def _limit(self, print_: RttPrint, groups: int, height: int) -> int | None:
-        if self.everything or self.top is not None:
-            return self.top
-        # The legend, the blank line at the end and the cursor's own line take three.
-        room = height - 3 - self.timestamp - len(notes(print_, 0))
-        return None if groups <= room else max(1, room - 1)
-
-    def _table(self, print_: RttPrint, rows: list[int], width: int) -> list[str]:
+    def _table(self, print_: RttPrint, rows: list[int], width: int) -> TextTable:
+        if not rows:
+            return TextTable()
         shown = print_.shown
         return picture(
             heading(self.grouping),
             [group(shown.keys[row], self.grouping, print_.names) for row in rows],
             shown.table.take(rows),
-            width,
+            width=width,
+            blocks=blocks(self.stream),
             color=self.color,
         )

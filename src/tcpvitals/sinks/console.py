@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TextIO
 
+from tcpvitals.model.columns import PERCENTILES
 from tcpvitals.model.histogram import LOG2_SLOTS, fold_log2, log2_edges
 from tcpvitals.model.key import Grouping
 from tcpvitals.model.measurement import Measurement, Unit
-from tcpvitals.model.names import UNKNOWN
-from tcpvitals.sinks.figures import PERCENTILES, exact, human_or_none, plain
+from tcpvitals.sinks.figures import exact, human, human_or_none
 from tcpvitals.sinks.notes import notes
 
 if TYPE_CHECKING:
@@ -96,12 +96,15 @@ def figures_line(distribution: Distribution, quantiles: list[float], unit: Unit)
     `quantiles` are those of PERCENTILES, good to a fine bucket (6.25 %).  The maximum is exact
     since the start, and of an interval alone as exact as it can be known.
     """
-    figures = dict(zip(PERCENTILES, map(plain, quantiles), strict=True))
     count = distribution.count
-    figures["max"] = plain((distribution.max_us or 0) / unit.divisor) if count else UNKNOWN
-    figures["avg"] = plain(distribution.sum_us / count / unit.divisor) if count else UNKNOWN
+    figures = {
+        name.value: human(quantile * unit.divisor)
+        for name, quantile in zip(PERCENTILES, quantiles, strict=True)
+    }
+    figures["max"] = human_or_none(distribution.max_us)
+    figures["avg"] = human_or_none(distribution.sum_us / count if count else None)
     text = "  ".join(f"{name} {value}" for name, value in figures.items())
-    return f"{text} {unit}  count {count}"
+    return f"{text}  count {count}"
 
 
 def clean_lines(distribution: Distribution) -> list[str]:

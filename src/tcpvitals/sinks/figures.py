@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING
 from tcpvitals.model.names import UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tcpvitals.model.measurement import Unit
-
-PERCENTILES: Mapping[str, float] = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
-"""The quantiles that are shown, by the names they have everywhere."""
 
 FEW = "few"
 """In the place of a percentile for which there are too few clean samples."""
@@ -34,22 +29,12 @@ def human(us: float) -> str:
     rounded = float(f"{us:.{_DIGITS}g}")
     name, scale = next((each for each in _SCALES if rounded < _STEP * each[1]), _SCALES[-1])
     value = rounded / scale
-    return f"{value:.{_decimals(value, _DIGITS - 1)}f} {name}"
+    return f"{value:.{_decimals(value)}f} {name}"
 
 
 def human_or_none(us: float | None) -> str:
     """Write a time as `human` does, a dash without one."""
     return UNKNOWN if us is None else human(us)
-
-
-def plain(value: float) -> str:
-    """Write a number with three significant digits, or all those before the point: 1234, 19.4.
-
-    What is not a number is as with `human`.
-    """
-    if isnan(value):
-        return FEW
-    return _trimmed(f"{value:.{_decimals(value, _DIGITS)}f}")
 
 
 def exact(us: int, unit: Unit) -> str:
@@ -58,10 +43,15 @@ def exact(us: int, unit: Unit) -> str:
     return _trimmed(f"{whole}.{rest:03d}")
 
 
-def _decimals(value: float, most: int) -> int:
+def in_unit(us: float, unit: Unit) -> str:
+    """Write a time in the unit with at most three decimals: 1234.567, 0.18."""
+    return _trimmed(f"{us / unit.divisor:.3f}")
+
+
+def _decimals(value: float) -> int:
     if value <= 0:
         return 0
-    return min(most, max(0, _DIGITS - 1 - floor(log10(value))))
+    return min(_DIGITS - 1, max(0, _DIGITS - 1 - floor(log10(value))))
 
 
 def _trimmed(number: str) -> str:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, TextIO, TypeAlias
 
 import numpy as np
 
+from tcpvitals.model.columns import PERCENTILES
 from tcpvitals.model.context import Context
 from tcpvitals.model.histogram import HIGHS, LOWS
 from tcpvitals.model.key import Grouping
 from tcpvitals.model.measurement import CLEAN, Measurement, Unit
 from tcpvitals.model.printable import printable
 from tcpvitals.model.rtt import Distribution
-from tcpvitals.sinks.figures import PERCENTILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

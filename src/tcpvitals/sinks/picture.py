@@ -1,4 +1,4 @@
-"""A table of groups that fits a width: key, sparkline, p50, p99, count."""
+"""A table of groups that fits a width: title, sparkline, p50, p99, count."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from math import isnan
 from typing import TYPE_CHECKING
 
 from tcpvitals.model.histogram import fold_log2
-from tcpvitals.sinks.cells import shortened
 from tcpvitals.sinks.figures import human, human_or_none
+from tcpvitals.sinks.folding import INDENT
+from tcpvitals.sinks.rows import TITLE_GAP, RowLayout, TextTable
 from tcpvitals.sinks.sparkline import Axis
 
 if TYPE_CHECKING:
@@ -21,88 +22,85 @@ _GAP = "  "
 _TIME_WIDTH = len("12.3 ms")
 _TIMES = ("p50", "p99")
 _ALL, _CLEAN = ("count",), ("min", "handshake", "clean")
-_LEAST_KEY_WIDTH = len("255.255.255.255")
 _CELLS = (8, 4, 2, 1)
 
-_PLAIN, _RED, _GREEN, _YELLOW = "\x1b[0m", "\x1b[31m", "\x1b[32m", "\x1b[33m"
-# A path within one city stays below 10 ms, one within a continent below 100 ms.
-_NEAR_US, _FAR_US = 10_000, 100_000
+# No red: that is for what was lost.
+_PLAIN, _GREEN, _YELLOW, _MAGENTA = "\x1b[0m", "\x1b[32m", "\x1b[33m", "\x1b[35m"
+# A path within one city stays below 10 ms, one within a continent below 100 ms.  The help of `rtt`
+# says so, too.
+NEAR_US, FAR_US = 10_000, 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One line before it is laid out; `color` goes around the p99, and may be empty."""
+def picture(  # noqa: PLR0913 - all but the first three by name
+    heading: str,
+    titles: Sequence[str],
+    counters: Counters,
+    *,
+    width: int,
+    blocks: str,
+    color: bool,
+) -> TextTable:
+    """Return the heading with the axis, and the lines of each group; each group has samples.
 
-    title: str
-    picture: str
-    figures: Sequence[str]
-    color: str = ""
+    Of clean samples, min RTT and the handshake's stand beside, and how many were clean.
+    """
+    columns = _columns(counters, color=color)
+    layout = _Layout.of(width, [heading, *titles], columns, Axis.of(fold_log2(counters.buckets)))
+    axis = layout.axis
+    pictures = [
+        axis.legend(counters.unit),
+        *(axis.sparkline(one, blocks) for one in counters.buckets),
+    ]
+    head, *rows = [
+        layout.rows.lines(title, [f"{one:<{axis.width}}", *cells])
+        for title, one, *cells in zip([heading, *titles], pictures, *columns, strict=True)
+    ]
+    return TextTable(head, rows)
 
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """The widths of the columns; without an axis there is no room for sparklines."""
+    """How wide the axis and all else is."""
 
-    width: int
-    key: int
-    figures: Sequence[int]
-    axis: Axis | None
+    axis: Axis
+    rows: RowLayout
 
     @classmethod
-    def of(cls, width: int, rows: Sequence[_Row], axis: Axis) -> _Layout:
-        """Give the key what it wants as far as the axis then still has a column for each slot."""
-        columns = zip(*(row.figures for row in rows), strict=True)
-        figures = [max(map(len, column)) for column in columns]
-        figures[: len(_TIMES)] = (max(_TIME_WIDTH, one) for one in figures[: len(_TIMES)])
-        room = width - sum(figures) - len(figures) * len(_GAP)
-        wanted = max(len(row.title) for row in rows)
-        key = min(wanted, max(room - len(_GAP) - axis.width, _LEAST_KEY_WIDTH), max(room, 1))
-        columns_left = (room - key - len(_GAP)) // axis.slots
-        cell = next((cell for cell in _CELLS if cell <= columns_left), 1)
+    def of(
+        cls, width: int, titles: Sequence[str], columns: Sequence[Sequence[str]], axis: Axis
+    ) -> _Layout:
+        """Give the titles what they want; the axis, a column for each slot at least, the rest."""
+        title = max(map(len, titles))
+        figures = [len(column[0]) for column in columns]
+        least = RowLayout(title, [axis.width, *figures], width, _GAP)
+        before = len(INDENT) if least.stacked else title + len(TITLE_GAP)
+        room = width - before - sum(figures) - len(_GAP) * len(figures)
+        cell = next((cell for cell in _CELLS if cell * axis.slots <= room), 1)
         fitted = replace(axis, cell=cell)
-        return cls(width, key, figures, fitted if key + len(_GAP) + fitted.width <= room else None)
-
-    def line(self, row: _Row) -> str:
-        """Lay out one line; in a terminal too narrow for the figures it is cut, without colour."""
-        cells = [f"{shortened(row.title, self.key):<{self.key}}"]
-        if self.axis:
-            cells.append(f"{row.picture:<{self.axis.width}}")
-        first = len(cells)
-        cells += [f"{one:>{width}}" for one, width in zip(row.figures, self.figures, strict=True)]
-        if row.color and len(_GAP.join(cells)) <= self.width:
-            p99 = first + _TIMES.index("p99")
-            cells[p99] = f"{row.color}{cells[p99]}{_PLAIN}"
-            return _GAP.join(cells)
-        return _GAP.join(cells)[: self.width]
+        return cls(fitted, replace(least, cells=[fitted.width, *figures]))
 
 
-def picture(
-    heading: str,
-    titles: Sequence[str],
-    counters: Counters,
-    width: int,
-    *,
-    color: bool,
-) -> list[str]:
-    """Return the heading with the axis, and a line for each group; each group has samples.
+def _columns(counters: Counters, *, color: bool) -> list[list[str]]:
+    """Return the columns of figures, each with its heading, and each padded to its width."""
+    rows = [_headings(counters), *_figures(counters)]
+    columns = [_padded(column) for column in zip(*rows, strict=True)]
+    if color:
+        p99s_us = (counters.quantiles((0.99,))[:, 0] * counters.unit.divisor).tolist()
+        at = _TIMES.index("p99")
+        head, *cells = columns[at]
+        columns[at] = [head, *map(_colored, cells, p99s_us)]
+    return columns
 
-    Of clean samples, min RTT and the handshake's stand beside, and how many were clean.
-    """
-    axis = Axis.of(fold_log2(counters.buckets))
-    p99s_us = (counters.quantiles((0.99,))[:, 0] * counters.unit.divisor).tolist()
-    figures = _figures(counters)
-    rows = [
-        _Row(title, "", cells, _color(p99) if color else "")
-        for title, cells, p99 in zip(titles, figures, p99s_us, strict=True)
-    ]
-    top = _Row(heading, "", _headings(counters))
-    layout = _Layout.of(width, [top, *rows], axis)
-    if layout.axis is None:
-        return [layout.line(row) for row in (top, *rows)]
-    drawn = map(layout.axis.sparkline, counters.buckets)
-    rows = [replace(row, picture=one) for row, one in zip(rows, drawn, strict=True)]
-    top = replace(top, picture=layout.axis.legend(counters.unit))
-    return [layout.line(row) for row in (top, *rows)]
+
+def _padded(column: Sequence[str]) -> list[str]:
+    is_time = column[0] in _TIMES
+    width = max(*map(len, column), _TIME_WIDTH if is_time else 0)
+    return [f"{cell:>{width}}" for cell in column]
+
+
+def _colored(cell: str, p99_us: float) -> str:
+    color = _color(p99_us)
+    return f"{color}{cell}{_PLAIN}" if color else cell
 
 
 def _headings(counters: Counters) -> list[str]:
@@ -136,6 +134,6 @@ def _beside(context: Context, clean: int) -> tuple[str, str, str]:
 def _color(p99_us: float) -> str:
     if isnan(p99_us):
         return ""
-    if p99_us < _NEAR_US:
+    if p99_us < NEAR_US:
         return _GREEN
-    return _YELLOW if p99_us < _FAR_US else _RED
+    return _YELLOW if p99_us < FAR_US else _MAGENTA

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 LEGEND_ROOM = 7
 """Columns that the legend needs for its first label, "|131ms" and a space."""
 
-_BLOCKS = " ▁▂▃▄▅▆▇█"
-_FULL = len(_BLOCKS) - 1
-
 
 @dataclass(frozen=True, slots=True)
 class Axis:
@@ -48,18 +45,23 @@ class Axis:
         """How many columns it takes, with its legend."""
         return max(self.slots * self.cell, LEGEND_ROOM)
 
-    def sparkline(self, buckets: Counts) -> str:
+    def sparkline(self, buckets: Counts, blocks: str) -> str:
         """Draw one row of fine buckets [384]: a block's height is its share of the row's fullest.
 
         A column with any sample at all has a block; only an empty one is blank.
+
+        Args:
+            buckets: the row.
+            blocks: characters to draw it with, from an empty one to the full one.
         """
+        full = len(blocks) - 1
         columns = [
             count
             for slot in range(self.first, self.last + 1)
             for count in self._columns(buckets, slot)
         ]
         most = max(1, *columns)
-        return "".join(_BLOCKS[-(-count * _FULL // most)] for count in columns)
+        return "".join(blocks[-(-count * full // most)] for count in columns)
 
     def _columns(self, buckets: Counts, slot: int) -> list[int]:
         """One slot's counts, column by column; below 16 a bucket may be wider than a column."""

@@ -11,13 +11,20 @@ if TYPE_CHECKING:
     from tcpvitals.model.totals_report import TotalsPrint
 
 
-def notes(print_: TotalsPrint, hidden: int) -> list[str]:
-    """Return them; `hidden` is how many groups the sink leaves out that it was asked for."""
+def notes(print_: TotalsPrint, hidden: int, quiet: int) -> list[str]:
+    """Return them.
+
+    Args:
+        print_: what the sink shows.
+        hidden: how many groups with retransmissions the sink leaves out.
+        quiet: how many groups without it leaves out.
+    """
     shown = print_.shown
     past_limit = f"past the limit of {shown.groups_limit} groups (--max-groups raises it)"
     lines = [
         _nothing(print_),
         hidden_line(hidden),
+        _quiet(quiet),
         _groupless("other", shown.other, past_limit),
         _groupless("retired", shown.retired, "by groups that have long been idle"),
         _unattributed(print_),
@@ -34,6 +41,16 @@ def _nothing(print_: TotalsPrint) -> str:
     if print_.min_ratio and not print_.rows():
         return f"no group has a retransmission ratio of {100 * print_.min_ratio:g} % or more"
     return ""
+
+
+def _quiet(groups: int) -> str:
+    if not groups:
+        return ""
+    return (
+        "1 group without retransmissions is not shown (--all shows it)"
+        if groups == 1
+        else f"{groups} groups without retransmissions are not shown (--all shows them)"
+    )
 
 
 def _groupless(name: str, totals: Totals, whose: str) -> str:
