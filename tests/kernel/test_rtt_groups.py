@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tcpvitals.netlab.link import Link
     from tcpvitals.sources.live import LiveRtt
 
+_COMMANDS = Path(__file__).parents[2] / "docs/commands.md"
 _MAPPED = f"::ffff:{SERVER_IPV4}"
 
 
@@ -72,6 +74,16 @@ _GROUPINGS: dict[str, set[tuple[Any, ...]]] = {
         ("far", "server", "2"),
     },
 }
+
+
+def test_dropped_is_documented_with_every_field_that_it_has(
+    open_rtt: Callable[..., LiveRtt],
+) -> None:
+    documented = re.findall(r'"dropped":({".*?})', _COMMANDS.read_text())
+    lost = list(open_rtt().snapshot().losses)
+
+    assert len(documented) == 2
+    assert [list(json.loads(one)) for one in documented] == [lost, lost]
 
 
 @pytest.mark.parametrize("by", list(_GROUPINGS))

@@ -15,7 +15,7 @@ from test_model_totals import totals
 from test_sink_madeup import counters, distribution
 
 from tcpvitals.model.key import Grouping, GroupKey, Role
-from tcpvitals.model.measurement import USUAL_HISTOGRAMS
+from tcpvitals.model.measurement import USUAL_HISTOGRAMS, Sample
 from tcpvitals.model.names import Names
 from tcpvitals.model.namespaces import Netns
 from tcpvitals.model.verification import Comparison, NamespaceReport
@@ -27,7 +27,7 @@ from tcpvitals.model.vitals import (
     VitalsTable,
     VitalsTotal,
 )
-from tcpvitals.sinks.prometheus import Exposition, Options
+from tcpvitals.sinks.prometheus import Edges, Exposition, Options, edges_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,6 +59,11 @@ def options(grouping: Grouping = USUAL, **others: Any) -> Options:  # noqa: ANN4
         "wall": wall,
     }
     return Options(grouping=grouping, **(usual | others))
+
+
+def edges(*seconds: float) -> dict[Sample, Edges]:
+    """Return the same edges for both of the usual histograms."""
+    return dict.fromkeys(USUAL_HISTOGRAMS, edges_for(seconds))
 
 
 def key(remote: str, netns: int = HOST, service: int = 443, role: Role = Role.CLIENT) -> GroupKey:

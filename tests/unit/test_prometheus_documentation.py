@@ -22,7 +22,9 @@ from tcpvitals.sinks.prometheus.labels import LABELS
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-TEXT = (Path(__file__).parents[2] / "docs/metrics.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+TEXT = (DOCS / "metrics.md").read_text()
+DEPLOYING = (DOCS / "deploying.md").read_text()
 ENDINGS = {"counter": "_total", "info": "_info"}
 GROUP = {LABELS[Field(name)] for name in ("role", "service", "raddr", "netns")}
 
@@ -88,9 +90,10 @@ def test_a_group_has_as_many_series_as_is_documented() -> None:
 
     of_one = sum(labels.get("remote") == str(key.raddr) for labels in pairs)
 
-    assert of_one == 19 + 44
-    assert "502 x 63 = 31,626" in TEXT
-    assert 502 * of_one == 31_626
+    assert of_one == 19 + 20 + 33
+    assert "202 x 72 = 14,544" in TEXT
+    assert 202 * of_one == 14_544
+    assert "A group has 72 series" in DEPLOYING
 
 
 def test_every_query_is_one(tmp_path: Path) -> None:

@@ -171,9 +171,9 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
         type=_edges,
         default=(),
         metavar="SECONDS[,...]",
-        help="upper edges of the histograms, each moved to the nearest edge of what the kernel "
-        "half counts (at most 3.2 %% away); default: 63 us to 16.8 s, in powers of two, or of four "
-        "with more than two histograms",
+        help="upper edges of all histograms, each moved to the nearest edge of what the kernel "
+        "half counts (at most 3.2 %% away); default: those of network a factor of 1.4 apart, of "
+        "another two, or of four with more than two histograms",
     )
     what.add_argument("--attach", choices=["fentry", "tp_btf"], help="the hook; default: by host")
 

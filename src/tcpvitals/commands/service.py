@@ -26,7 +26,7 @@ from tcpvitals.errors import TcpvitalsError
 from tcpvitals.kernel.host import Paths, files_left
 from tcpvitals.model.health import Health
 from tcpvitals.model.printable import printable
-from tcpvitals.sinks.prometheus import Exposition, Options, edges_for, usual_seconds
+from tcpvitals.sinks.prometheus import Exposition, Options, edges_for, usual_edges
 from tcpvitals.sinks.prometheus.negotiation import choose
 from tcpvitals.sinks.web.limits import Limits, limits_for
 from tcpvitals.sinks.web.listening import bound_address
@@ -36,11 +36,12 @@ from tcpvitals.sources.live import boot_time_ns
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tcpvitals.commands.front import Front
     from tcpvitals.commands.serve_options import ServeOptions
     from tcpvitals.commands.stopping import StopRequest
+    from tcpvitals.model.measurement import Sample
     from tcpvitals.model.vitals import VitalsSnapshot
     from tcpvitals.sinks.prometheus import Edges
     from tcpvitals.sinks.prometheus.negotiation import Format
@@ -64,8 +65,10 @@ def _limits() -> Limits:
     return limits_for(files_left(Paths().open_files) - _SPARE_FILES)
 
 
-def _edges(options: ServeOptions) -> Edges:
-    return edges_for(options.buckets or usual_seconds(len(options.histograms)))
+def _edges(options: ServeOptions) -> Mapping[Sample, Edges]:
+    if options.buckets:
+        return dict.fromkeys(options.histograms, edges_for(options.buckets))
+    return usual_edges(options.histograms)
 
 
 class Service:
@@ -113,7 +116,6 @@ class Service:
                 kernel=os.uname().release,
                 attach=self._attach,
                 wall=self._wall,
-                histograms=options.histograms,
                 edges=_edges(options),
                 flows_shown=options.seed_series,
             )
