@@ -114,7 +114,17 @@ def test_every_panel_of_the_network_obeys_the_filters(one: dict[str, Any]) -> No
         for selector in selectors:
             assert 'instance=~"$instance"' in selector
             assert re.search(r'(service|src|dst)_port=~"\$service_port"', selector)
+            assert 'scope!~"$without"' in selector or ":" in target["expr"]
             assert 'remote=~"$remote"' in selector or "beside what is usual" in one["title"]
+
+
+def test_loopback_is_left_out_until_it_is_asked_for_and_the_headlines_say_so() -> None:
+    chosen = VARIABLES["without"]["current"]
+    assert (chosen["text"], chosen["value"]) == ("left out", "loopback")
+    headlines = [one for one in PANELS if one["type"] == "stat"][:3]
+    assert all(one["title"].endswith("loopback ${without:text}") for one in headlines)
+    recorded = [one for one in PANELS if one["id"] in (6, 14, 27)]
+    assert all(one["description"].startswith("Without loopback") for one in recorded)
 
 
 def test_namespaces_are_shown_by_name() -> None:

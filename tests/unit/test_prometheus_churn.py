@@ -111,7 +111,7 @@ def peer(number: int, ends: int, connections: int) -> Peer:
     for key in (group, flow):
         key["family"], key["raddr"]["words_be"][0] = 4, remote
     group["raddr"]["words_be"][0] = remote & 0xFFFFFF  # the prefix
-    group["netns_inode"], group["service_port"], group["role"] = HOST, 443, 1 + number % 2
+    group["netns_inode"], group["service_port"], group["role_scope"] = HOST, 443, 1 + number % 2
     flow["laddr"]["words_be"][0], flow["rport"] = 0x0100000A, 443
     return Peer(group, flow, ends, connections)
 

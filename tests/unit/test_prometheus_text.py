@@ -83,7 +83,7 @@ def test_any_table_is_written_as_the_library_writes_it(drawn: list[Table]) -> No
 
 @pytest.mark.parametrize("snapshot", [full(), many(20)], ids=["small", "large"])
 @pytest.mark.parametrize(
-    "by", ["", "netns", "role,service,raddr/24/48,netns", "process,cgroup,laddr"]
+    "by", ["", "netns", "scope,role,service,raddr/24/48,netns", "process,cgroup,laddr"]
 )
 def test_a_whole_exposition_is_what_the_library_makes_of_it(
     snapshot: VitalsSnapshot, by: str

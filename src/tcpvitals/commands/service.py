@@ -117,7 +117,7 @@ class Service:
                 attach=self._attach,
                 wall=self._wall,
                 edges=_edges(options),
-                flows_shown=options.seed_series,
+                flows_shown=options.max_flows,
             )
         )
 
@@ -290,4 +290,4 @@ class Service:
         self._options = options
         self._changed.set()
         self._live.set_idle(options.idle_s)
-        self._exposition.change(edges, options.seed_series)
+        self._exposition.change(edges, options.max_flows)
