@@ -6,6 +6,7 @@ import re
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +20,6 @@ from tcpvitals.netlab.link import SERVER_IPV4, open_link
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 LONGEST = 15
 EVERY_BYTE = bytes(range(1, 256))
@@ -47,8 +47,7 @@ TEXTS = {
 COMMANDS = [*TEXTS, *(f"{text} --json" for text in TEXTS if text != "states -w")]
 if IN_VM:  # one of each kind: all at once would take minutes to load there
     COMMANDS = ["states", "retrans --json", "retrans --by process"]
-# A SYN is sent again after a second, and two seconds after that.
-AGAIN_S = 4 if IN_VM else 3.5
+PATIENCE_S = 60
 
 
 @dataclass(frozen=True)
@@ -78,10 +77,22 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Seen]:
             child.do("rename", name=name.decode("latin-1"))
             child.do("call", host=SERVER_IPV4, port=9)
             names[pid] = printable(name)
-        time.sleep(AGAIN_S)
+        _wait_until_retransmitted(link.client.pid, len(names))
         for watcher in outputs.values():
             assert watcher.end() == 0, watcher.errors()
         yield _Seen(outputs, names)
+
+
+def _wait_until_retransmitted(pid: int, calls: int) -> None:
+    """Until the kernel says so of the SYN of each call in a process's network namespace."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        lines = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
+        retransmitted = [int(line.split()[6], 16) for line in lines]
+        if len(retransmitted) == calls and min(retransmitted) > 0:
+            return
+        assert time.monotonic() < deadline, lines
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -40,7 +40,7 @@ IN_VM = "TCPVITALS_VM" in os.environ
 # from above are on the lowest of many: a host that has other work stalls a guest for seconds, so
 # that medians tell about the host.
 LATE_US = 10_000 if IN_VM else 5_000
-WAIT_S = 4 if IN_VM else 0.5  # for an answer that is late, not lost
+WAIT_S = 4  # for an answer that is late, not lost
 PATIENCE_S = 30  # for what the kernel, or a stalled guest, does in its own time
 HAS_NETEM = IN_VM or netem_support().yes is True
 ENGINES = [

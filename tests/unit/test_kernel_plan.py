@@ -242,15 +242,26 @@ def test_what_following_takes_and_nobody_could_tell_stops_nobody(question: Quest
     assert make_plan(facts, None, 1, rtt=False) == make_plan(host(), None, 1, rtt=False)
 
 
-def test_following_takes_two_hooks_for_lives_two_for_retransmissions_and_two_iterators() -> None:
+def test_following_takes_two_hooks_for_lives_two_for_retransmissions_and_an_iterator() -> None:
     assert FOLLOWING == (
         "hook tp_btf/inet_sock_set_state",
         "hook tp_btf/tcp_destroy_sock",
         "hook tp_btf/tcp_retransmit_skb",
         "hook tp_btf/tcp_retransmit_synack",
         "iterator task_file",
-        "iterators bpf_sk_storage_map and bpf_map_elem",
     )
+
+
+@pytest.mark.parametrize("storage", [Answer.NO, Answer.UNKNOWN])
+def test_where_a_hash_stands_in_for_socket_storage_its_iterator_is_needed(storage: Answer) -> None:
+    changes = (
+        (Question.SOCKET_STORAGE, Fact(storage, "made up")),
+        (Question.MAP_ITERATOR, no(Question.MAP_ITERATOR, "not there")),
+    )
+    assert make_plan(host(*changes[:1]), None, 1, rtt=False)
+    with pytest.raises(HookError) as raised:
+        make_plan(host(*changes), None, 1, rtt=False)
+    assert str(raised.value) == "cannot use iterator bpf_map_elem: not there; see tcpvitals check"
 
 
 @pytest.mark.parametrize(

@@ -58,9 +58,10 @@ int settle_sockets(struct bpf_iter__bpf_sk_storage_map *ctx)
  *  - from 7.0 on, when the socket is destroyed at that moment (bpf_selem_unlink_nofail);
  *  - in any kernel, when the element is added at that moment to a socket that has other storages
  *    (bpf_local_storage_update links it to the map first).
- * Where one of these can be, two others together meet the sockets that a process holds, in any
- * namespace, and all of our own namespace.  Those of other namespaces that no process holds (not
- * accepted yet, closed by their process, or the kernel's own) are settled by their own events. */
+ * Where one of these can be, or the kernel refuses it to us, two others together meet the sockets
+ * that a process holds, in any namespace, and all of our own namespace.  Those of other namespaces
+ * that no process holds (not accepted yet, closed by their process, or the kernel's own) are
+ * settled by their own events. */
 SEC("iter/tcp")
 int settle_own_namespace(struct bpf_iter__tcp *ctx)
 {

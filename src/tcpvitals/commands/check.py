@@ -24,6 +24,7 @@ _STAND_INS = {
     Question.TP_BTF: "fentry/tcp_rcv_established serves as well",
     Question.SOCKET_STORAGE: "a hash by socket is used instead, a little slower",
     Question.STORAGE_ITERATOR: "iterators tcp and task_file are used instead",
+    Question.MAP_ITERATOR: "needed only where there is no socket storage",
     Question.ATOMICS: "the object for older kernels is used instead",
     Question.GUARD: "atomic additions are used, a little slower",
     Question.RETRANSMIT_ERROR: "what failed is counted, but not shown one by one",

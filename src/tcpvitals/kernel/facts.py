@@ -36,9 +36,9 @@ class Question(StrEnum):
     RETRANSMIT_ERROR = "tcp_retransmit_skb tells failures too"
     SYNACK = "hook tp_btf/tcp_retransmit_synack"
     TASK_FILE = "iterator task_file"
-    SOCKET_ITERATOR = "iterators bpf_sk_storage_map and bpf_map_elem"
-    STORAGE_ITERATOR = "iterator bpf_sk_storage_map is safe to run"
     SOCKET_STORAGE = "socket storage in tracing programs"
+    STORAGE_ITERATOR = "iterator bpf_sk_storage_map, safe to run"
+    MAP_ITERATOR = "iterator bpf_map_elem"
     ATOMICS = "atomic compare and swap"
     GUARD = "programs guarded against interrupting themselves"
 

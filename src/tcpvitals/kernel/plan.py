@@ -133,7 +133,8 @@ def choose_attach(facts: HostFacts, wanted: Attach | None) -> Attach:
 
 
 def _check_following(facts: HostFacts) -> None:
-    for question in FOLLOWING:
+    stores = facts.says(Question.SOCKET_STORAGE, Answer.YES)
+    for question in FOLLOWING if stores else (*FOLLOWING, Question.MAP_ITERATOR):
         if facts.says(question, Answer.NO):
             message = f"cannot use {question}: {facts[question].seen}; see tcpvitals check"
             raise HookError(message)
@@ -150,7 +151,6 @@ FOLLOWING: Final = (
     Question.RETRANSMIT,
     Question.SYNACK,
     Question.TASK_FILE,
-    Question.SOCKET_ITERATOR,
 )
 
 

@@ -118,7 +118,10 @@ def _third_argument_fact(hook: int) -> Fact:
 
 
 def _storage_iterator_fact(release: str, btf: libbpf.KernelBtf) -> Fact:
-    """Whether bpf_sk_storage_map_seq_show may meet a null pointer, as explained in settling.h."""
+    """Whether it may be used, and meets no null pointer, as explained in settling.h."""
+    loads = _hook_fact(btf, *_iterator("bpf_sk_storage_map"))
+    if loads.answer is not Answer.YES:
+        return loads
     takes_apart = btf.find("bpf_selem_unlink_nofail", libbpf.BTF_KIND_FUNC) is not None
     if takes_apart or host.since(release, host.STORAGE_ITERATOR_UNTIL) is not Answer.NO:
         return Fact(Answer.NO, "since 7.0; iterators tcp and task_file stand in")
@@ -141,7 +144,7 @@ _HOOKS: Final = {
     Question.RETRANSMIT: _tracepoint("tcp_retransmit_skb"),
     Question.SYNACK: _tracepoint("tcp_retransmit_synack"),
     Question.TASK_FILE: _iterator("task_file"),
-    Question.SOCKET_ITERATOR: _iterator("bpf_map_elem"),
+    Question.MAP_ITERATOR: _iterator("bpf_map_elem"),
 }
 
 

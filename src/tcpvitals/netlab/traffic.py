@@ -133,9 +133,14 @@ class Talk:
 
 
 def converse(talk: Talk, bind: str | None) -> dict[str, Any]:
-    """Make one connection, exchange the messages, close it, and return what came of it."""
+    """Make one connection, exchange the messages, close it, and return what came of it.
+
+    The starts of the round trips are in microseconds since the connection was asked for.
+    """
     done: dict[str, Any] = {"local": None, "error": None}
+    starts_us: list[float] = []
     rtts_us: list[float] = []
+    began_ns = time.perf_counter_ns()
     try:
         source = (bind, 0) if bind else None
         with socket.create_connection(talk.server, talk.left(), source) as connection:
@@ -145,11 +150,13 @@ def converse(talk: Talk, bind: str | None) -> dict[str, Any]:
                 if turn and talk.interval_s:
                     time.sleep(talk.interval_s)
                 connection.settimeout(talk.left())
+                starts_us.append((time.perf_counter_ns() - began_ns) / 1000)
                 rtts_us.append(_round_trip(connection, talk.message))
             time.sleep(talk.hold_s)
     except OSError as error:
         done["error"] = f"{type(error).__name__}: {error}"
-    return done | {"round_trips": len(rtts_us)} | _summary(rtts_us)
+    done |= {"round_trips": len(rtts_us), "starts_us": starts_us, "rtts_us": rtts_us}
+    return done | _summary(rtts_us)
 
 
 def _round_trip(connection: socket.socket, message: bytes) -> float:

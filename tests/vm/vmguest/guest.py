@@ -48,6 +48,7 @@ _BROKEN = re.compile(
 _CONSOLE_TAIL = 4000  # characters
 _PREFIX = "vmtest-"
 _BEING_MADE_S = 60
+_EMULATED_SLOWER = 50  # about; than a CPU that runs the guest's instructions itself
 _BOOTS = 3  # of a guest that ends before its command starts
 
 
@@ -195,8 +196,11 @@ def _fill(shared: Path, wanted: Run) -> None:
     (shared / "initramfs").write_bytes(initramfs(modules))
     shutil.copy(Path(__file__).with_name("stage2.sh"), shared / "stage2")
     (shared / "command").write_text(command_script(wanted))
-    variables = f"modules={shlex.quote(' '.join(_TEST_MODULES))}\nrw={len(wanted.writable)}\n"
-    (shared / "vars").write_text(variables)
+    slower = _EMULATED_SLOWER if wanted.accelerator.startswith("tcg") else 1
+    modules_wanted = shlex.quote(" ".join(_TEST_MODULES))
+    variables = {"modules": modules_wanted, "rw": len(wanted.writable), "slower": slower}
+    lines = [f"{name}={value}\n" for name, value in variables.items()]
+    (shared / "vars").write_text("".join(lines))
     for number, path in enumerate(wanted.writable):
         (shared / f"rw{number}").write_text(os.path.realpath(path))
     for stream in ("out", "err"):

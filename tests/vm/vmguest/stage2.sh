@@ -2,6 +2,10 @@
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; export PATH
 ip link set lo up
 . /run/vmtest/vars
+# A task's time slice is as many instructions as on a real CPU: from 7.0 on a task can be preempted
+# in a BPF program, and until it goes on the CPU skips that program for all others.
+slice=/sys/kernel/debug/sched/base_slice_ns
+[ ! -w $slice ] || echo $(($(cat $slice) * slower)) >$slice
 modprobe -a -q -b $modules
 n=0; while [ $n -lt $rw ]; do
   d=$(cat /run/vmtest/rw$n); mkdir -p "$d"
