@@ -82,7 +82,7 @@ def _serve(
         live = undo.enter_context(LiveVitals(request, plan, options.idle_s))
         if options.bpf_stats:
             undo.callback(os.close, _time_programs())
-        # Nothing needs it: where it is closed there is no first table.
+        # Nothing needs it: where it is closed there are no tables.
         stream = None if options.quiet or sys.stdout is None else escaping_output()
         service = Service(options, live, front, host_netns, plan.attach or "", stream)
         drop(options.user, capabilities_needed(os.uname().release))

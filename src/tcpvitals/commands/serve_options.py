@@ -216,7 +216,7 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="have the kernel measure how long BPF programs run, which costs some ns a run",
     )
-    running.add_argument("-q", "--quiet", action="store_true", help="no first table")
+    running.add_argument("-q", "--quiet", action="store_true", help="no tables on standard output")
     add_duration(running)
 
 

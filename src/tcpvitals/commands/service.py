@@ -85,7 +85,7 @@ class Service:
     ) -> None:
         """Make everything ready to serve what `live` counts; privileges may go after that.
 
-        A first table is shown on `stream`, if there is one.
+        Tables are shown on `stream`, if there is one.
         """
         self._options, self._live, self._web = options, live, front.web
         self._log, self._screen = front.log, BackgroundWriter(stream, lambda _lost: "")
@@ -105,7 +105,8 @@ class Service:
     def _first_table(self, stream: TextIO) -> FirstTable:
         options = self._options
         sample = options.histograms[0]
-        return FirstTable(stream, options.grouping, sample, self._wall, self._screen.write)
+        port = self._listen.port
+        return FirstTable(stream, options.grouping, sample, port, self._wall, self._screen.write)
 
     def _exposing(self) -> Exposition:
         options = self._options
