@@ -60,7 +60,10 @@ _WORDS: Final = {
         "--by process,cgroup --verify --json -T -6 --raddr ::1/128",
         "--buffer 4096 --netns 4026531840",
     ),
-    "states": ("-L 22,80 -D 443 -w -T -d 1 --buffer 64", "--json -4 --saddr 127.0.0.1"),
+    "states": (
+        "-L 22,80-90 -D https --scope public,private --pid 1 -w -T -d 1 --buffer 64",
+        "--json -4 --saddr 127.0.0.1",
+    ),
     "serve": (
         "--listen [::1]:0 --by role,service --refresh 1 --buckets 0.001,0.1,1 --histograms rtt",
         "--allow-host a.example --allow-host [::1] --flow-ports full --max-flows 7 -q -d 1",

@@ -107,7 +107,8 @@ def parse_ports(text: str, port_of: Callable[[str], int | None]) -> tuple[Ports,
     Raises:
         UsageError: one is neither, or a range goes down, or there are more than 64.
     """
-    ports = tuple(dict.fromkeys(_parse_port(word.strip(), port_of) for word in text.split(",")))
+    words = dict.fromkeys(word.strip() for word in text.split(","))
+    ports = tuple(dict.fromkeys(_parse_port(word, port_of) for word in words))
     if len(ports) > PORTS_LIMIT:
         msg = f"{len(ports)} ports in one list are too many: {PORTS_LIMIT} ports and ranges at most"
         raise UsageError(msg)
