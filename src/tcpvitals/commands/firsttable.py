@@ -46,7 +46,7 @@ class FirstTable:
         """Have nothing shown yet; round trips will be of this sample, `port` is our own."""
         self._write, self._sample, self._port, self._wall = write, sample, port, wall
         self._left_out = left_out(grouping, port)
-        self._goes_on = stream.isatty()
+        self._is_terminal = stream.isatty()
         self._before: Glance | None = None
         self._is_waiting = False
         size = shutil.get_terminal_size
@@ -69,7 +69,7 @@ class FirstTable:
             return False
         self._write(self._text(now, before, self._wall(snapshot.taken_ns)))
         self._before = now
-        return not self._goes_on
+        return not self._is_terminal
 
     def _wait(self, snapshot: VitalsSnapshot) -> None:
         """Say once what is waited for."""
@@ -94,9 +94,9 @@ class FirstTable:
 
 
 def _next(*, is_lossy: bool) -> list[str]:
-    """What to run after this, as it was started here."""
-    called = Path(sys.argv[0])
-    program = str(called) if called.name == "tcpvitals" else "tcpvitals"
+    """What to run after this, by the name that it has here."""
+    called, name = Path(sys.argv[0]), "tcpvitals"
+    program = name if called.name != name or shutil.which(name) else str(called)
     lossy = [("retrans --by process,raddr", "whose is it, and to whom?")] if is_lossy else []
     asked = [
         *lossy,
