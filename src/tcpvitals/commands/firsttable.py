@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from tcpvitals.model.vitals import VitalsSnapshot
 
 _ROWS: Final = 5
-# An option of other commands: here the metrics have the rest.
-_HINT: Final = re.compile(r" \(--all shows (?:it|them)\)")
+# Options of other commands: here the metrics have the rest.
+_HINT: Final = re.compile(r" \((?:--all|-w) shows \w+\)")
 _LEAST_NS: Final = 1_000_000_000
 """Between two tables, however often is refreshed."""
 
