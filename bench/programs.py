@@ -163,7 +163,7 @@ def serve_request() -> Request:
         namespaces=True,
         vitals=options.histograms,
         flows=FlowPorts.BOUNDED,
-        flows_limit=options.seed_series * _FLOWS_PER_SERIES,
+        flows_limit=options.max_flows * _FLOWS_PER_SERIES,
     )
 
 

@@ -61,10 +61,13 @@ _WORDS: Final = {
         "--by process,cgroup --verify --json -T -6 --raddr ::1/128",
         "--buffer 4096 --netns 4026531840",
     ),
-    "states": ("-L 22,80 -D 443 -w -T -d 1 --buffer 64", "--json -4 --saddr 127.0.0.1"),
+    "states": (
+        "-L 22,80-90 -D https --scope public,private --pid 1 -w -T -d 1 --buffer 64",
+        "--json -4 --saddr 127.0.0.1",
+    ),
     "serve": (
         "--listen [::1]:0 --by role,service --refresh 1 --buckets 0.001,0.1,1 --histograms rtt",
-        "--allow-host a.example --allow-host [::1] --seed-labels full --seed-series 7 -q -d 1",
+        "--allow-host a.example --allow-host [::1] --flow-ports full --max-flows 7 -q -d 1",
         "--user 7:8 --bpf-stats --insecure-listen --web.config.file=w.yml --attach tp_btf",
     ),
 }
@@ -107,7 +110,7 @@ ipv4 = true
 """,
     b"[web]\nconfig.file = 'w'\n",
     b'laddr = "10.0.0.0/8"\nlport = [80, 443]\nbuckets = [0.001, 1e0]\nuser = """7:8"""\n',
-    b"max_groups = 0x1F\nrefresh = 0.5\nseed-series = 1_000\nduration = 60\n",
+    b"max_groups = 0x1F\nrefresh = 0.5\nmax-flows = 1_000\nduration = 60\n",
 )
 _TOML_TOKENS: Final = (
     *rb"""[ ] [[ ]] { } = . , # " ' a. [a] a=1, {a=1} "a", 80, 0.5, \u0000 true -inf""".split(),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from tcpvitals.kernel import cgroups
 from tcpvitals.model.key import Grouping, Role
 from tcpvitals.model.measurement import Sample
 from tcpvitals.model.names import Names
+from tcpvitals.model.scope import Scope
 from tcpvitals.model.selection import Selection
 from tcpvitals.netlab.link import CLIENT_IPV4, CLIENT_IPV6, SERVER_IPV4, SERVER_IPV6, open_link
 from tcpvitals.netlab.workload import exchange, serve, traffic_command
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from tcpvitals.netlab.link import Link
     from tcpvitals.sources.live import LiveRtt
 
+_COMMANDS = Path(__file__).parents[2] / "docs/commands.md"
 _MAPPED = f"::ffff:{SERVER_IPV4}"
 
 
@@ -74,6 +78,16 @@ _GROUPINGS: dict[str, set[tuple[Any, ...]]] = {
 }
 
 
+def test_dropped_is_documented_with_every_field_that_it_has(
+    open_rtt: Callable[..., LiveRtt],
+) -> None:
+    documented = re.findall(r'"dropped":({".*?})', _COMMANDS.read_text())
+    lost = list(open_rtt().snapshot().losses)
+
+    assert len(documented) == 2
+    assert [list(json.loads(one)) for one in documented] == [lost, lost]
+
+
 @pytest.mark.parametrize("by", list(_GROUPINGS))
 def test_a_grouping_makes_exactly_the_groups_its_name_promises(
     net: tuple[Link, int, int], by: str, attach: Attach, open_rtt: Callable[..., LiveRtt]
@@ -112,7 +126,8 @@ def test_an_ipv4_mapped_address_counts_as_its_ipv4_address(
     assert _labels(live, "laddr,raddr", {}) == {(SERVER_IPV4, CLIENT_IPV4)}
 
 
-_V4 = ip_network(SERVER_IPV4)
+def _other_ports(port: int) -> tuple[range, range]:
+    return range(1, port), range(port + 1, 65536)
 
 
 def _filters(one: int, link: Link) -> dict[str, tuple[Selection, set[tuple[str, str]]]]:
@@ -120,6 +135,7 @@ def _filters(one: int, link: Link) -> dict[str, tuple[Selection, set[tuple[str, 
     v4 = {(SERVER_IPV4, "client"), (CLIENT_IPV4, "server")}
     v6 = {(SERVER_IPV6, "client"), (CLIENT_IPV6, "server")}
     client = {(SERVER_IPV4, "client"), (SERVER_IPV6, "client")}
+    near = Selection(netns_inode=netns_inode(link.client))
     return {
         "-4": (Selection(family=4), v4),
         "-6": (Selection(family=6), v6),
@@ -133,7 +149,11 @@ def _filters(one: int, link: Link) -> dict[str, tuple[Selection, set[tuple[str, 
         "lport": (Selection(lports=(1, one)), {(CLIENT_IPV4, "server")}),
         "rport": (Selection(rports=(one, 9)), {(SERVER_IPV4, "client")}),
         "64 ports": (Selection(rports=(*range(1, 64), one)), {(SERVER_IPV4, "client")}),
-        "netns": (Selection(netns_inode=netns_inode(link.client)), client),
+        "port range": (Selection(rports=(9, range(one, one + 1))), {(SERVER_IPV4, "client")}),
+        "just outside": (replace(near, family=4, rports=_other_ports(one)), set()),
+        "scope": (Selection(scopes=(Scope.PRIVATE, Scope.PUBLIC)), v4 | v6),
+        "other scopes": (Selection(scopes=(Scope.LOOPBACK, Scope.LINK_LOCAL)), set()),
+        "netns": (near, client),
         "no port": (Selection(rports=(1,)), set()),
         "all at once": (
             Selection(
@@ -245,6 +265,30 @@ def test_by_process_each_end_is_its_owners(
     asked = {tuple(key.labels(by, names).values()) for key in remote.snapshot().keys}
     assert served == {(f"{server}/{comm}", "server", group)}
     assert asked == {(f"{client.pid}/{comm}", "client", group)}
+
+
+def test_a_process_is_all_that_comes_through_whether_it_connects_or_accepts(
+    net: tuple[Link, int, int], open_rtt: Callable[..., LiveRtt]
+) -> None:
+    """Both are older than the filter: whose they are is read from their open files."""
+    link, port, _ = net
+    command = ["-m", "tcpvitals.netlab.traffic", "pingpong", SERVER_IPV4, str(port)]
+    options = ["--count", "60", "--interval", "0.1"]
+    listeners = link.server.run(["ss", "-tlpnH", f"sport = :{port}"]).stdout
+    server = int(re.findall(r"pid=(\d+)", listeners)[0])
+    with link.client.popen([sys.executable, *command, *options]) as client:
+        time.sleep(2)
+        live = {
+            pid: open_rtt("process,raddr", selection=Selection(pid=pid))
+            for pid in (client.pid, server)
+        }
+        assert client.wait(timeout=60) == 0
+
+    for pid, remote in ((client.pid, SERVER_IPV4), (server, CLIENT_IPV4)):
+        found = {
+            (key.process.pid, str(key.raddr)) for key in live[pid].snapshot().keys if key.process
+        }
+        assert found == {(pid, remote)}
 
 
 def _cgroup_of(pid: int) -> int:

@@ -111,13 +111,13 @@ def test_one_group_is_a_limit_like_any_other(grouped: dict[str, Exporter]) -> No
 
 def test_more_remotes_than_fit_are_counted_to_the_last_segment() -> None:
     """Three with different labels count the same SYNs, which nothing answers."""
-    limits = ("--by", "raddr", "--max-groups", "4", "--seed-series", "5")
+    limits = ("--by", "raddr", "--max-groups", "4", "--max-flows", "5")
     with contextlib.ExitStack() as stack:
         link = stack.enter_context(open_link(Impairment(loss=1.0), segmentation_offload=False))
         link.add_prefix("server", "10.128.0.0/10")
         netns = ("--netns", str(link.client.pid))
         started = {
-            seed: stack.enter_context(exporter(*OPTIONS, *limits, *netns, "--seed-labels", seed))
+            seed: stack.enter_context(exporter(*OPTIONS, *limits, *netns, "--flow-ports", seed))
             for seed in ("bounded", "full", "off")
         }
         for one in started.values():

@@ -47,7 +47,7 @@ def check_bounds(page: Page) -> None:
 
 
 def test_a_flood_of_pairs_is_counted_to_the_last_segment_in_no_more_series() -> None:
-    limits = ("--seed-series", str(SERIES), "--max-groups", str(GROUPS))
+    limits = ("--max-flows", str(SERIES), "--max-groups", str(GROUPS))
     with (
         exporter("--refresh", "1", "--by", "netns,raddr", *limits) as running,
         open_link(Impairment(loss=1.0), segmentation_offload=False, lifetime_s=3600) as link,

@@ -15,9 +15,10 @@ from test_model_totals import totals
 from test_sink_madeup import counters, distribution
 
 from tcpvitals.model.key import Grouping, GroupKey, Role
-from tcpvitals.model.measurement import USUAL_HISTOGRAMS
+from tcpvitals.model.measurement import USUAL_HISTOGRAMS, Sample
 from tcpvitals.model.names import Names
 from tcpvitals.model.namespaces import Netns
+from tcpvitals.model.scope import Scope
 from tcpvitals.model.verification import Comparison, NamespaceReport
 from tcpvitals.model.vitals import (
     FlowsSnapshot,
@@ -27,7 +28,7 @@ from tcpvitals.model.vitals import (
     VitalsTable,
     VitalsTotal,
 )
-from tcpvitals.sinks.prometheus import Exposition, Options
+from tcpvitals.sinks.prometheus import Edges, Exposition, Options, edges_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,7 +39,7 @@ SECOND: Final = 10**9
 HOST: Final = 4026531840
 CLASSIC: Final = "text/plain"
 OPENMETRICS: Final = "application/openmetrics-text;version=1.0.0"
-USUAL: Final = Grouping.parse("role,service,raddr/24/48,netns")
+USUAL: Final = Grouping.parse("scope,role,service,raddr/24/48,netns")
 NOTHING: Final[Mapping[str, int]] = {}
 
 Group: TypeAlias = tuple[GroupKey, "Mapping[str, int]", "Sequence[int]"]
@@ -61,9 +62,16 @@ def options(grouping: Grouping = USUAL, **others: Any) -> Options:  # noqa: ANN4
     return Options(grouping=grouping, **(usual | others))
 
 
+def edges(*seconds: float) -> dict[Sample, Edges]:
+    """Return the same edges for both of the usual histograms."""
+    return dict.fromkeys(USUAL_HISTOGRAMS, edges_for(seconds))
+
+
 def key(remote: str, netns: int = HOST, service: int = 443, role: Role = Role.CLIENT) -> GroupKey:
     """Return the key of a group of the usual grouping."""
-    return GroupKey(raddr=ip_network(remote), netns=netns, service=service, role=role)
+    return GroupKey(
+        raddr=ip_network(remote), netns=netns, service=service, role=role, scope=Scope.PRIVATE
+    )
 
 
 def total(counts: Mapping[str, int] = NOTHING, rtts_us: Sequence[int] = ()) -> VitalsTotal:

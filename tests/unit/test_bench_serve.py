@@ -99,6 +99,6 @@ def test_a_synchronisation_is_judged_with_all_sockets_used() -> None:
 
 def test_what_is_measured_is_what_serve_asks_for_by_default() -> None:
     request = serve_request()
-    assert request.grouping == Grouping.parse("role,service,raddr/24/48,netns")
+    assert request.grouping == Grouping.parse("scope,role,service,raddr/24/48,netns")
     assert (request.groups, request.flows_limit) == (200, 8000)
     assert request.vitals == (Sample.RTT, Sample.NETWORK)

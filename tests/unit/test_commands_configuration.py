@@ -44,8 +44,10 @@ EXAMPLES = {
     "ipv4": True,
     "ipv6": True,
     "netns": "blue",
-    "seed-labels": "full",
-    "seed-series": 7,
+    "scope": "public",
+    "pid": 7,
+    "flow-ports": "full",
+    "max-flows": 7,
     "refresh": 0.5,
     "user": "7:8",
     "bpf-stats": True,
@@ -238,6 +240,11 @@ def test_a_contradiction_with_the_command_line_names_the_key_of_the_file(path: P
             2,
             "2: netns: no network namespace 'no-such'",
         ),
+        (
+            'listen = "127.0.0.1:0"\npid = 4194304',
+            2,
+            "2: pid: there is no process 4194304",
+        ),
     ],
 )
 def test_what_is_found_when_it_is_used_is_told_with_its_line_too(
@@ -289,7 +296,7 @@ def test_whatever_a_file_holds_it_is_options_or_one_printable_line(
         assert str(error).isprintable()  # noqa: PT017 - that it may raise is the point
 
 
-KEYS = st.sampled_from(["idle", "max-groups", "seed_series", "refresh"])
+KEYS = st.sampled_from(["idle", "max-groups", "max_flows", "refresh"])
 FILLING = st.lists(st.sampled_from(["", "# idle = 0", "  ", 'netns = """\nidle = 0\n"""']))
 
 

@@ -28,7 +28,12 @@ def test_the_first_lines_fit_the_terminal_and_are_whole_in_a_pipe(
     monkeypatch.setattr(stream, "isatty", lambda: is_terminal)
     written: list[str] = []
     table = FirstTable(
-        stream, Grouping(), Sample.RTT, lambda ns: datetime.fromtimestamp(ns, UTC), written.append
+        stream,
+        Grouping(),
+        Sample.RTT,
+        2112,
+        lambda ns: datetime.fromtimestamp(ns, UTC),
+        written.append,
     )
     table.announce(URL, REMARK)
     lines = "".join(written).splitlines()

@@ -39,7 +39,7 @@ DEFAULTS = RetransOptions(
 FLOW = Grouping((Field.LADDR, Field.LPORT, Field.RADDR, Field.RPORT))
 TOTALS = dataclasses.replace(DEFAULTS, grouping=FLOW)
 SEE_HELP = "(see tcpvitals retrans --help)"
-FIELDS = "laddr, raddr, lport, rport, service, role, netns, process, cgroup"
+FIELDS = "laddr, raddr, lport, rport, service, role, netns, process, cgroup, scope"
 
 
 def asked(*words: str) -> RetransOptions:

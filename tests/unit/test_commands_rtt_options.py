@@ -15,6 +15,7 @@ from tcpvitals.commands.rtt_options import RttOptions, parse
 from tcpvitals.model.columns import RttColumn
 from tcpvitals.model.key import Field, Grouping, Prefix
 from tcpvitals.model.measurement import Measurement, Sample, Unit
+from tcpvitals.model.scope import Scope
 from tcpvitals.model.selection import Selection
 
 DEFAULTS = RttOptions(
@@ -109,6 +110,9 @@ def test_the_first_tools_options_work_with_one_dash_and_with_two(
         (["--milliseconds"], "measurement", IN_MS),
         (["-p", "80,443"], "selection", Selection(lports=(80, 443))),
         (["--lport", "80"], "selection", Selection(lports=(80,))),
+        (["-p", "https, 8000-8010"], "selection", Selection(lports=(443, range(8000, 8011)))),
+        (["--scope", "loopback"], "selection", Selection(scopes=(Scope.LOOPBACK,))),
+        (["--pid", "42"], "selection", Selection(pid=42)),
         (["-P", "443,80,443"], "selection", Selection(rports=(443, 80))),
         (["--rport=1"], "selection", Selection(rports=(1,))),
         (["-a", "10.0.0.0/8"], "selection", address("laddr", "10.0.0.0/8")),

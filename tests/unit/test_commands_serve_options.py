@@ -21,6 +21,7 @@ from tcpvitals.errors import UsageError
 from tcpvitals.kernel.users import User
 from tcpvitals.model.key import Field, FlowPorts, Grouping, Prefix
 from tcpvitals.model.measurement import Sample
+from tcpvitals.model.scope import Scope
 from tcpvitals.model.selection import Selection
 from tcpvitals.sinks.web.listening import ListenAddress
 
@@ -31,7 +32,8 @@ DEFAULTS = ServeOptions(
     insecure_listen=False,
     allow_hosts=(),
     grouping=Grouping(
-        (Field.ROLE, Field.SERVICE, Field.RADDR, Field.NETNS), raddr_prefix=Prefix(24, 48)
+        (Field.SCOPE, Field.ROLE, Field.SERVICE, Field.RADDR, Field.NETNS),
+        raddr_prefix=Prefix(24, 48),
     ),
     selection=Selection(),
     netns=None,
@@ -40,8 +42,8 @@ DEFAULTS = ServeOptions(
     refresh_s=5.0,
     histograms=(Sample.RTT, Sample.NETWORK),
     buckets=(),
-    seed_labels=FlowPorts.BOUNDED,
-    seed_series=500,
+    flow_ports=FlowPorts.BOUNDED,
+    max_flows=500,
     attach=None,
     user=None,
     bpf_stats=False,
@@ -49,6 +51,7 @@ DEFAULTS = ServeOptions(
     duration_s=None,
 )
 ROOT = pwd.getpwuid(0)
+FAR = (Scope.PRIVATE, Scope.PUBLIC)
 
 
 def asked(*words: str) -> ServeOptions:
@@ -90,6 +93,9 @@ def test_without_options_it_is_what_the_manual_says() -> None:
         (["--by", "cgroup"], "grouping", Grouping((Field.CGROUP,))),
         (["-a", "10.0.0.0/8"], "selection", Selection(laddr=ip_network("10.0.0.0/8"))),
         (["-P", "443"], "selection", Selection(rports=(443,))),
+        (["-P", "https,8000-8010"], "selection", Selection(rports=(443, range(8000, 8011)))),
+        (["--scope", "public,private"], "selection", Selection(scopes=FAR)),
+        (["--pid", "4194304"], "selection", Selection(pid=4194304)),
         (["-6"], "selection", Selection(family=6)),
         (["--netns", "blue"], "netns", "blue"),
         (["--max-groups", "500"], "max_groups", 500),
@@ -98,9 +104,9 @@ def test_without_options_it_is_what_the_manual_says() -> None:
         (["--refresh", "3600"], "refresh_s", 3600.0),
         (["--buckets", "0.001, 0.01,1"], "buckets", (0.001, 0.01, 1.0)),
         (["--buckets", "1e-6,100"], "buckets", (1e-6, 100.0)),
-        (["--seed-labels", "full"], "seed_labels", FlowPorts.FULL),
-        (["--seed-labels=off"], "seed_labels", FlowPorts.OFF),
-        (["--seed-series", "100000"], "seed_series", 100_000),
+        (["--flow-ports", "full"], "flow_ports", FlowPorts.FULL),
+        (["--flow-ports=off"], "flow_ports", FlowPorts.OFF),
+        (["--max-flows", "100000"], "max_flows", 100_000),
         (["--attach", "tp_btf"], "attach", "tp_btf"),
         (["--user", ROOT.pw_name], "user", User(0, ROOT.pw_gid)),
         (["--user", "0"], "user", User(0, ROOT.pw_gid)),
@@ -146,7 +152,7 @@ def test_there_may_be_100_edges_and_not_one_more() -> None:
 
 @pytest.mark.parametrize("text", ["0", "100001", "-1", "1.5", "", "+5", "9" * 5000])
 def test_a_number_of_series_is_a_whole_number_up_to_100000(text: str) -> None:
-    assert "is not a whole number from 1 to 100000" in complaint(f"--seed-series={text}")
+    assert "is not a whole number from 1 to 100000" in complaint(f"--max-flows={text}")
 
 
 @pytest.mark.parametrize(
@@ -175,7 +181,7 @@ def test_a_user_is_one_that_exists_or_two_numbers(text: str, said: str) -> None:
 @given(st.text())
 @settings(max_examples=200, deadline=None)
 def test_whatever_is_asked_for_it_is_options_or_one_printable_line(text: str) -> None:
-    for option in ("by", "user", "buckets", "refresh", "allow-host", "seed-series", "laddr"):
+    for option in ("by", "user", "buckets", "refresh", "allow-host", "max-flows", "laddr"):
         try:
             asked(f"--{option}={text}")
         except UsageError as error:
@@ -213,7 +219,7 @@ def test_the_same_options_change_nothing() -> None:
         ("idle_s", 9.0, "--idle"),
         ("refresh_s", 9.0, "--refresh"),
         ("buckets", (1.0,), "--buckets"),
-        ("seed_series", 9, "--seed-series"),
+        ("max_flows", 9, "--max-flows"),
         ("quiet", True, "--quiet"),
         ("web_config_file", "other.yml", "--web.config.file"),
     ],
@@ -232,7 +238,7 @@ def test_what_programs_do_not_depend_on_is_changed(name: str, value: object, opt
         ("grouping", Grouping(), "--by"),
         ("netns", "blue", "--netns"),
         ("max_groups", 9, "--max-groups"),
-        ("seed_labels", FlowPorts.OFF, "--seed-labels"),
+        ("flow_ports", FlowPorts.OFF, "--flow-ports"),
         ("attach", "fentry", "--attach"),
         ("user", User(7, 7), "--user"),
         ("bpf_stats", True, "--bpf-stats"),
@@ -241,6 +247,8 @@ def test_what_programs_do_not_depend_on_is_changed(name: str, value: object, opt
         ("selection", Selection(raddr=ip_network("10.0.0.0/8")), "--raddr"),
         ("selection", Selection(lports=(1,)), "--lport"),
         ("selection", Selection(rports=(1,)), "--rport"),
+        ("selection", Selection(scopes=(Scope.PUBLIC,)), "--scope"),
+        ("selection", Selection(pid=7), "--pid"),
         ("selection", Selection(family=4), "--ipv4"),
         ("selection", Selection(family=6), "--ipv6"),
         ("web_config_file", "web.yml", "--web.config.file"),

@@ -23,6 +23,7 @@ DEFAULTS = StatesOptions(
     json=False,
 )
 LPORT = "-p/--lport/--sport/-L/--localport"
+OTHER_PORTS = "a range as 8000-8010, or a TCP service of /etc/services"
 SEE_HELP = "(see tcpvitals states --help)"
 
 
@@ -95,7 +96,7 @@ def test_letters_may_share_a_dash() -> None:
         (("-4", "-a", "::1"), "-4 contradicts the local address ::1/128"),
         (
             ("-L", "0"),
-            f"{LPORT}: port '0' is not a number from 1 to 65535 {SEE_HELP}",
+            f"{LPORT}: port '0' is not a number from 1 to 65535, {OTHER_PORTS} {SEE_HELP}",
         ),
         (
             ("-d", "0"),

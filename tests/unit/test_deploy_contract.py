@@ -15,7 +15,7 @@ import yaml
 
 from tcpvitals.model.measurement import HISTOGRAMS
 from tcpvitals.sinks.prometheus import flows, group_families, kernel, names, own
-from tcpvitals.sinks.prometheus.edges import edges_for, usual_seconds
+from tcpvitals.sinks.prometheus.edges import usual_edges
 from tcpvitals.sinks.prometheus.labels import LABELS
 from tcpvitals.sinks.prometheus.table import Family
 
@@ -37,10 +37,14 @@ _CLAUSE = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\((
 
 
 def _families() -> Iterator[Family]:
-    edges = edges_for(usual_seconds(1))
-    yield from (group_families.histogram(sample, edges) for sample in HISTOGRAMS)
+    yield from _histograms()
     for module in (group_families, own, kernel, names, flows):
         yield from _constants(module)
+
+
+def _histograms() -> Iterator[Family]:
+    edges = usual_edges(HISTOGRAMS)
+    yield from (group_families.histogram(sample, edges[sample]) for sample in HISTOGRAMS)
 
 
 def _constants(module: ModuleType) -> Iterator[Family]:
@@ -55,11 +59,9 @@ def _labels(family: Family, module_labels: frozenset[str]) -> frozenset[str]:
 
 def exposed() -> dict[str, frozenset[str]]:
     """Return the labels of every metric that the exporter exposes."""
-    grouped = {one.name for one in _constants(group_families)}
-    grouped |= {
-        group_families.histogram(one, edges_for(usual_seconds(1))).name for one in HISTOGRAMS
-    }
+    grouped = {one.name for one in (*_constants(group_families), *_histograms())}
     fixed = {one.name: _OF_KERNEL for one in _constants(kernel)}
+    fixed |= {names.NETNS.name: frozenset({"netns", "name"})}
     fixed |= {flows.SEGMENTS.name: _OF_FLOWS, own.LOST.name: frozenset({"stage"})}
     fixed |= {f"tcpvitals_bpf_{what}": frozenset({"program"}) for what in _BPF}
     found: dict[str, frozenset[str]] = {}

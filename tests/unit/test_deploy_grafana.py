@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 from promtool import promtool
-from test_deploy_contract import DEPLOY, GROUP_LABELS, exposed, parsed, unknown
+from test_deploy_contract import DEPLOY, GROUP_LABELS, exposed, parsed, rules, unknown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +21,10 @@ PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
 VARIABLES = {one["name"]: one for one in DASHBOARD["templating"]["list"]}
 GROUPED = {name for name, labels in exposed().items() if labels >= GROUP_LABELS}
 COLUMNS = 24
+P99 = "service:tcpvitals_network_rtt_seconds"
+ALL = rules("recording.rules.yml")
+# The row below which panels are of tcpvitals itself.
+(TRUST,) = [one["gridPos"]["y"] for one in PANELS if one["title"].startswith("Can these figures")]
 
 
 def filled_in(text: str) -> str:
@@ -51,7 +55,7 @@ def test_there_is_a_query_for_everything_the_exporter_is_about() -> None:
         "tcpvitals_rtt_seconds_bucket",
         "tcpvitals_network_rtt_seconds_bucket",
         "tcpvitals_retransmitted_segments_total",
-        "tcp_retransmissions_total",
+        "flow:tcp_retransmissions:rate2m",
         "tcpvitals_connections",
         "tcpvitals_kernel_unexplained_differences",
         "tcpvitals_lost_total",
@@ -85,6 +89,61 @@ def test_no_panel_takes_in_what_retired() -> None:
             assert target["expr"].count("${counted:raw}") == times
     labels = set(re.findall(r'(\w+)!="retired"', VARIABLES["counted"]["query"]))
     assert labels == GROUP_LABELS
+
+
+def panel(title: str) -> dict[str, Any]:
+    """Return the panel whose title begins like this."""
+    (found,) = [one for one in PANELS if one["title"].startswith(title)]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("variable", "label"), [("service_port", "service_port"), ("remote", "remote")]
+)
+def test_a_list_to_choose_from_has_no_sums_of_groups(variable: str, label: str) -> None:
+    for text in (VARIABLES[variable]["definition"], VARIABLES[variable]["query"]["query"]):
+        assert f'{label}!~"other|retired"}}, {label})' in text
+
+
+@pytest.mark.parametrize("one", [one for one in PANELS if one["gridPos"]["y"] < TRUST])
+def test_every_panel_of_the_network_obeys_the_filters(one: dict[str, Any]) -> None:
+    for target in one.get("targets", []):
+        text = target["expr"].replace("${counted:raw}", "")
+        for metric, matchers in re.findall(r"([\w:]+)\{([^}]*)\}", text):
+            if metric == "tcpvitals_kernel_unexplained_differences":
+                continue
+            assert 'instance=~"$instance"' in matchers
+            assert re.search(r'(service|src|dst)_port=~"\$service_port"', matchers)
+            assert 'remote=~"$remote"' in matchers or metric.startswith(P99)
+            # Of recorded series only flows still have loopback.
+            assert 'scope!~"$without"' in matchers or metric.startswith(("service:", "dest"))
+
+
+def test_loopback_is_left_out_until_it_is_asked_for_and_the_headlines_say_so() -> None:
+    chosen = VARIABLES["without"]["current"]
+    assert (chosen["text"], chosen["value"]) == ("left out", "loopback")
+    headlines = [one for one in PANELS if one["type"] == "stat"][:3]
+    assert all(one["title"].endswith("loopback ${without:text}") for one in headlines)
+    recorded = [one for one in PANELS if one["id"] in (6, 14, 27)]
+    assert all(one["description"].startswith("Without loopback") for one in recorded)
+
+
+def test_namespaces_are_shown_by_name() -> None:
+    legends = [t.get("legendFormat", "") for one in PANELS for t in one.get("targets", [])]
+    assert not any("{{netns}}" in one for one in legends)
+    (target,) = panel("Ours less the kernel's")["targets"]
+    assert "{{name}}" in target["legendFormat"]
+    assert "group_left (name)" in target["expr"]
+
+
+def test_a_panel_shows_what_is_usual_beside_what_is() -> None:
+    asked = {
+        name
+        for target in panel("p99 network round trip by service")["targets"]
+        for name in parsed(filled_in(target["expr"])).metrics
+    }
+    levels = {rule["record"] for rule in ALL} & asked
+    assert levels == asked == {f"{P99}:p99_5m", f"{P99}:p99_baseline"}
 
 
 def test_every_variable_that_is_used_is_there() -> None:

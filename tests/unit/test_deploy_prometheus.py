@@ -69,15 +69,16 @@ def test_no_rate_takes_in_what_retired_whatever_the_grouping(rule: dict[str, Any
     for name, labels in query.matched:
         assert name not in GROUPED or labels >= GROUP_LABELS
     assert rule["expr"].count('!="retired"') == sum(
-        len(GROUP_LABELS) for name, _ in query.matched if name in GROUPED
+        len(GROUP_LABELS) if name in GROUPED else "src_ip" in labels
+        for name, labels in query.matched
     )
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: str(rule["alert"]))
 def test_an_alert_says_what_is_wrong_how_bad_and_where_to_read_on(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in {"critical", "warning", "info"}
-    assert {"summary", "description", "runbook"} == rule["annotations"].keys()
-    file, _, anchor = rule["annotations"]["runbook"].partition("#")
+    assert {"summary", "description", "runbook_url"} == rule["annotations"].keys()
+    file, _, anchor = rule["annotations"]["runbook_url"].partition("#")
     assert anchor in slugs((ROOT / file).read_text())
 
 

@@ -41,7 +41,7 @@ STRUCTS = (
     "retransmission",
     "state_change",
 )
-ENUMS = ("slot", "role", "key_part", "cause", "event_kind")
+ENUMS = ("slot", "role", "scope", "key_part", "cause", "event_kind")
 CACHE_LINE = 64
 
 
@@ -113,7 +113,7 @@ def test_a_key_is_80_bytes_with_both_addresses_first() -> None:
         "rport": (2, 74),
         "service_port": (2, 76),
         "family": (1, 78),
-        "role": (1, 79),
+        "role_scope": (1, 79),
     }
 
 
@@ -125,7 +125,8 @@ def test_structs_within_structs_and_arrays_keep_their_place() -> None:
         84,
         88,
     )
-    assert layouts().struct("port_filter")["ports"] == np.dtype(("<u2", (PORTS_LIMIT,)))
+    ports = layouts().struct("port_range")
+    assert layouts().struct("port_filter")["ranges"] == np.dtype((ports, (PORTS_LIMIT,)))
     assert layouts().struct("address")["words_be"] == np.dtype(("<u4", (4,)))
 
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_kernel_madeup import layouts
+from test_kernel_madeup import OBJECTS, layouts
 
-from tcpvitals.kernel.keys import decode_key
+from tcpvitals.kernel.keys import SCOPES, decode_key
 from tcpvitals.model.key import Field, Grouping, GroupKey, Role
+from tcpvitals.model.scope import Scope
 
 EVERYTHING = Grouping(tuple(Field))
 
@@ -35,7 +36,7 @@ def test_an_ipv4_key_has_all_its_parts() -> None:
         lport=80,
         rport=50000,
         service_port=80,
-        role=2,
+        role_scope=2 | 4 << 4,
         netns_inode=0xF0000001,
     )
     assert decode_key(key, EVERYTHING) == GroupKey(
@@ -45,12 +46,13 @@ def test_an_ipv4_key_has_all_its_parts() -> None:
         rport=50000,
         service=80,
         role=Role.SERVER,
+        scope=Scope.PRIVATE,
         netns=0xF0000001,
     )
 
 
 def test_an_ipv6_key_keeps_all_sixteen_bytes_in_order() -> None:
-    key = record("2001:db8:1:2:3:4:5:6", "fe80::1", family=6, role=1)
+    key = record("2001:db8:1:2:3:4:5:6", "fe80::1", family=6, role_scope=1)
     decoded = decode_key(key, EVERYTHING)
     assert decoded.laddr == IPv6Address("2001:db8:1:2:3:4:5:6")
     assert decoded.raddr == IPv6Address("fe80::1")
@@ -66,9 +68,28 @@ def test_the_address_of_all_zeroes_is_an_address_and_its_family_is_known(
     assert decoded != decode_key(record(), Grouping())
 
 
-@pytest.mark.parametrize("role", [0, 3, 255])
+@pytest.mark.parametrize("role", [0, 3, 15])
 def test_a_role_that_nobody_knows_is_none(role: int) -> None:
-    assert decode_key(record(role=role), Grouping((Field.ROLE,))) == GroupKey(role=None)
+    assert decode_key(record(role_scope=role), Grouping((Field.ROLE,))) == GroupKey(role=None)
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_the_numbers_of_scopes_are_those_of_the_programs(name: str) -> None:
+    numbers = layouts(name).enum("scope")
+    assert {f"SCOPE_{scope.name}": number for number, scope in SCOPES.items()} == {
+        enumerator: number for enumerator, number in numbers.items() if number
+    }
+    assert set(SCOPES.values()) == set(Scope)
+
+
+@pytest.mark.parametrize("number", [0, 3, 15])
+def test_a_scope_that_is_unknown_is_none(number: int) -> None:
+    assert decode_key(record(role_scope=number << 4), Grouping((Field.SCOPE,))) == GroupKey(
+        scope=None
+    )
+    assert decode_key(record(role_scope=4 << 4), Grouping((Field.SCOPE,))) == GroupKey(
+        scope=Scope.PRIVATE
+    )
 
 
 def test_the_whole_host_has_the_key_without_parts() -> None:
@@ -87,7 +108,14 @@ def test_only_the_fields_grouped_by_are_there(
 ) -> None:
     text = str(IPv4Address(address))
     key = record(
-        text, text, family=4, lport=port, rport=port, service_port=port, role=1, netns_inode=inode
+        text,
+        text,
+        family=4,
+        lport=port,
+        rport=port,
+        service_port=port,
+        role_scope=1,
+        netns_inode=inode,
     )
     decoded = decode_key(key, Grouping(tuple(fields)))
     everything = decode_key(key, EVERYTHING)

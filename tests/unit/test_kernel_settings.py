@@ -15,6 +15,7 @@ from tcpvitals.kernel.plan import Plan, make_plan
 from tcpvitals.kernel.settings import Request, Telling, encode
 from tcpvitals.model.key import Field, Grouping, Prefix
 from tcpvitals.model.measurement import Measurement, Sample, Unit
+from tcpvitals.model.scope import Scope
 from tcpvitals.model.selection import PORTS_LIMIT, Family, Selection
 
 ANYTHING = Selection()
@@ -106,16 +107,37 @@ def test_an_ipv6_filter_is_four_words_in_network_order(network: str, first: str,
 def test_ports_are_kept_in_order_and_the_rest_of_the_list_is_empty() -> None:
     seen = read(request(selection=Selection(lports=(443, 80), rports=(65535,))))
     assert seen["want_lport"]["count"] == 2
-    assert seen["want_lport"]["ports"].tolist() == [443, 80] + [0] * (PORTS_LIMIT - 2)
+    rest = [(0, 0)] * (PORTS_LIMIT - 2)
+    assert seen["want_lport"]["ranges"].tolist() == [(443, 443), (80, 80), *rest]
     assert seen["want_rport"]["count"] == 1
-    assert seen["want_rport"]["ports"].tolist() == [65535] + [0] * (PORTS_LIMIT - 1)
+    assert seen["want_rport"]["ranges"].tolist() == [(65535, 65535), (0, 0), *rest]
+
+
+def test_a_range_of_ports_is_its_first_and_its_last() -> None:
+    seen = read(request(selection=Selection(lports=(22, range(8000, 8011)))))
+    assert seen["want_lport"]["count"] == 2
+    assert seen["want_lport"]["ranges"].tolist()[:2] == [(22, 22), (8000, 8010)]
+
+
+def test_scopes_and_a_process_are_what_was_asked_for_and_else_0() -> None:
+    chosen = Selection(scopes=(Scope.LINK_LOCAL, Scope.PUBLIC), pid=4242)
+    seen, plain = read(request(selection=chosen)), read(request())
+    bits = layouts().enum("scope")
+    assert seen["want_scopes"] == bits["SCOPE_LINK_LOCAL"] | bits["SCOPE_PUBLIC"]
+    assert seen["want_tgid"] == 4242
+    assert (plain["want_scopes"], plain["want_tgid"]) == (0, 0)
+
+
+def test_owners_are_followed_where_only_one_process_is_wanted() -> None:
+    assert request(selection=Selection(pid=7)).needs_owner
+    assert not request(selection=Selection(scopes=(Scope.PUBLIC,))).needs_owner
 
 
 def test_a_list_of_as_many_ports_as_there_may_be_fits() -> None:
     ports = tuple(range(1, PORTS_LIMIT + 1))
     seen = read(request(selection=Selection(lports=ports)))
     assert seen["want_lport"]["count"] == PORTS_LIMIT
-    assert tuple(seen["want_lport"]["ports"].tolist()) == ports
+    assert seen["want_lport"]["ranges"].tolist() == [(port, port) for port in ports]
 
 
 @pytest.mark.parametrize("family", [4, 6])

@@ -99,7 +99,7 @@ def test_a_bad_grouping_is_refused_in_one_line_that_names_the_word(text: str, wr
 
 def test_an_unknown_field_is_answered_with_those_there_are() -> None:
     """Nobody should have to look them up."""
-    all_fields = "laddr, raddr, lport, rport, service, role, netns, process, cgroup"
+    all_fields = "laddr, raddr, lport, rport, service, role, netns, process, cgroup, scope"
     with pytest.raises(UsageError, match=f"{all_fields}$"):
         Grouping.parse("peer")
 

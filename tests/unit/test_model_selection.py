@@ -7,8 +7,10 @@ from ipaddress import ip_network
 import pytest
 
 from tcpvitals.errors import UsageError
-from tcpvitals.model.selection import Family, Selection, parse_network, parse_ports
+from tcpvitals.model.scope import Scope, parse_scopes
+from tcpvitals.model.selection import Family, Ports, Selection, parse_network, parse_ports
 
+SERVICES = {"https": 443, "ms-sql-s": 1433}
 V4, V6 = ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")
 
 
@@ -66,24 +68,59 @@ def test_what_is_no_address_is_refused_in_one_line(text: str, wrong: str) -> Non
         ("1,65535", (1, 65535)),
         (",".join(["7"] * 100), (7,)),
         (",".join(map(str, range(1, 65))), tuple(range(1, 65))),
+        ("22, 8000-8010", (22, range(8000, 8011))),
+        ("1-65535,7-7", (range(1, 65536), range(7, 8))),
+        ("https,443,ms-sql-s", (443, 1433)),
     ],
 )
-def test_ports_are_a_list_in_which_each_counts_once(text: str, expected: tuple[int, ...]) -> None:
+def test_ports_are_a_list_in_which_each_counts_once(text: str, expected: tuple[Ports, ...]) -> None:
     """Sixty-four different ones at most."""
-    assert parse_ports(text) == expected
+    assert parse_ports(text, SERVICES.get) == expected
 
 
-@pytest.mark.parametrize("word", ["0", "65536", "65616", "-1", "x", "", "8_0", "٨", "1" * 5000])
+@pytest.mark.parametrize(
+    "word",
+    [
+        "0",
+        "65536",
+        "65616",
+        "-1",
+        "x",
+        "",
+        "8_0",
+        "٨",
+        "1" * 5000,
+        "80-",
+        "-",
+        "0-5",
+        "1-65536",
+        "a-b",
+        "htps",
+    ],
+)
 def test_a_port_that_is_none_is_refused(word: str) -> None:
     """The seed took 65616 for 80."""
     with pytest.raises(UsageError, match="from 1 to 65535"):
-        parse_ports(f"22,{word}")
+        parse_ports(f"22,{word}", SERVICES.get)
+
+
+def test_a_range_that_goes_down_is_answered_with_the_one_that_was_meant() -> None:
+    with pytest.raises(UsageError, match="'90-80' goes down: did you mean 80-90\\?"):
+        parse_ports("90-80", SERVICES.get)
 
 
 def test_more_ports_than_the_kernel_half_has_room_for_are_refused() -> None:
     """Sixty-five."""
-    with pytest.raises(UsageError, match="65 ports in one list are too many: 64 at most"):
-        parse_ports(",".join(map(str, range(1, 66))))
+    with pytest.raises(UsageError, match="65 ports in one list are too many: 64 ports and ranges"):
+        parse_ports(",".join(map(str, range(1, 66))), SERVICES.get)
+
+
+def test_scopes_are_read_in_any_order_and_unknown_ones_are_answered_with_those_there_are() -> None:
+    assert parse_scopes("public, loopback,public") == (Scope.LOOPBACK, Scope.PUBLIC)
+    with pytest.raises(
+        UsageError, match="'host' is not one of loopback, link-local, private, public"
+    ):
+        parse_scopes("private,host")
 
 
 @pytest.mark.parametrize(

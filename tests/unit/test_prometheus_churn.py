@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from prometheus_madeup import HOST, SECOND, USUAL, options, shown, snapshot
+from prometheus_madeup import HOST, SECOND, USUAL, edges, options, shown, snapshot
 from test_kernel_group_madeup import Places
 from test_kernel_madeup import FakeMap, host, layouts
 
@@ -27,7 +27,7 @@ from tcpvitals.model.vitals import (
     FlowsSnapshot,
     VitalsSnapshot,
 )
-from tcpvitals.sinks.prometheus import Exposition, edges_for
+from tcpvitals.sinks.prometheus import Exposition
 
 if TYPE_CHECKING:
     from typing import Self
@@ -111,7 +111,7 @@ def peer(number: int, ends: int, connections: int) -> Peer:
     for key in (group, flow):
         key["family"], key["raddr"]["words_be"][0] = 4, remote
     group["raddr"]["words_be"][0] = remote & 0xFFFFFF  # the prefix
-    group["netns_inode"], group["service_port"], group["role"] = HOST, 443, 1 + number % 2
+    group["netns_inode"], group["service_port"], group["role_scope"] = HOST, 443, 1 + number % 2
     flow["laddr"]["words_be"][0], flow["rport"] = 0x0100000A, 443
     return Peer(group, flow, ends, connections)
 
@@ -335,7 +335,7 @@ def check_bounds(page: dict[str, float]) -> None:
 
 
 def test_in_an_hour_of_churn_slots_are_recycled_and_counters_only_grow() -> None:
-    exposition = Exposition(options(edges=edges_for(EDGES_S), flows_shown=FLOWS_SHOWN))
+    exposition = Exposition(options(edges=edges(*EDGES_S), flows_shown=FLOWS_SHOWN))
     page: dict[str, float] = {}
     with MadeUpHost() as kernel:
         traffic = Traffic(kernel, seed=1)

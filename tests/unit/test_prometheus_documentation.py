@@ -22,9 +22,11 @@ from tcpvitals.sinks.prometheus.labels import LABELS
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-TEXT = (Path(__file__).parents[2] / "docs/metrics.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+TEXT = (DOCS / "metrics.md").read_text()
+DEPLOYING = (DOCS / "deploying.md").read_text()
 ENDINGS = {"counter": "_total", "info": "_info"}
-GROUP = {LABELS[Field(name)] for name in ("role", "service", "raddr", "netns")}
+GROUP = {LABELS[Field(name)] for name in ("scope", "role", "service", "raddr", "netns")}
 
 
 def exposed(by: str) -> str:
@@ -57,7 +59,9 @@ def documented() -> set[tuple[str, str, frozenset[str]]]:
 
 
 def test_every_metric_is_documented_as_it_is_and_no_other() -> None:
-    usual = {described(metric) for metric in families(exposed("role,service,raddr/24/48,netns"))}
+    usual = {
+        described(metric) for metric in families(exposed("scope,role,service,raddr/24/48,netns"))
+    }
     by_cgroup = {described(metric) for metric in families(exposed("cgroup"))}
 
     names = {one for one in by_cgroup if one[0] == "tcpvitals_cgroup_info"}
@@ -84,13 +88,14 @@ def test_every_counter_of_the_kernel_and_every_cause_is_documented() -> None:
 
 def test_a_group_has_as_many_series_as_is_documented() -> None:
     key = full().keys[0]
-    pairs = [dict(pairs) for _, pairs in series(exposed("role,service,raddr/24/48,netns"))]
+    pairs = [dict(pairs) for _, pairs in series(exposed("scope,role,service,raddr/24/48,netns"))]
 
     of_one = sum(labels.get("remote") == str(key.raddr) for labels in pairs)
 
-    assert of_one == 19 + 44
-    assert "502 x 63 = 31,626" in TEXT
-    assert 502 * of_one == 31_626
+    assert of_one == 19 + 20 + 33
+    assert "202 x 72 = 14,544" in TEXT
+    assert 202 * of_one == 14_544
+    assert "A group has 72 series" in DEPLOYING
 
 
 def test_every_query_is_one(tmp_path: Path) -> None:
@@ -117,6 +122,6 @@ def test_every_query_asks_for_what_there_is() -> None:
     text = "".join(re.findall(r"```promql\n(.*?)```", TEXT, re.DOTALL))
     asked = set(re.findall(r"\b(?:tcpvitals|tcp_retr)\w+", text))
 
-    names = {name for name, _ in series(exposed("role,service,raddr/24/48,netns"))}
+    names = {name for name, _ in series(exposed("scope,role,service,raddr/24/48,netns"))}
     assert asked
     assert asked <= names | {"tcpvitals"}

@@ -16,6 +16,7 @@ from prometheus_madeup import (
     OPENMETRICS,
     SENT,
     SMALL,
+    edges,
     families,
     flow,
     flows,
@@ -30,8 +31,8 @@ from prometheus_madeup import (
 )
 from promtool import promtool
 
-from tcpvitals.sinks.prometheus import Exposition, edges_for
-from tcpvitals.sinks.prometheus.edges import usual_seconds
+from tcpvitals.model.measurement import USUAL_HISTOGRAMS
+from tcpvitals.sinks.prometheus import Exposition, usual_edges
 from tcpvitals.sinks.prometheus.page import Page
 
 if TYPE_CHECKING:
@@ -230,11 +231,11 @@ def test_other_edges_and_fewer_flows_are_shown_at_once_and_all_else_goes_on() ->
     exposition.show(full())
     before = series(shown(exposition))
 
-    exposition.change(edges_for([0.001, 0.1]), flows_shown=1)
+    exposition.change(edges(0.001, 0.1), flows_shown=1)
     after = series(shown(exposition))
 
-    edges = {dict(pairs).get("le") for _, pairs in after} - {None}
-    assert edges == {"0.000991", "0.098303", "+Inf"}
+    shown_edges = {dict(pairs).get("le") for _, pairs in after} - {None}
+    assert shown_edges == {"0.000991", "0.098303", "+Inf"}
     assert sum("tcp_retransmissions_total" in name for name, _ in after) == 3
     counts = [one for one in before if one[0].endswith(("_count", "_sum", "segments_total"))]
     assert len(counts) > 20
@@ -249,7 +250,7 @@ def test_a_change_of_nothing_changes_nothing() -> None:
         before = (
             shown(exposition).partition("# HELP tcpvitals_rtt_seconds")[2].partition("process_")[0]
         )
-    exposition.change(edges_for(usual_seconds(2)), flows_shown=500)
+    exposition.change(usual_edges(USUAL_HISTOGRAMS), flows_shown=500)
 
     after = shown(exposition).partition("# HELP tcpvitals_rtt_seconds")[2].partition("process_")[0]
     assert after == before

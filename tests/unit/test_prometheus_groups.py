@@ -81,15 +81,15 @@ def test_buckets_are_cumulative_and_of_the_samples() -> None:
     counts = {
         dict(pairs)["le"]: value
         for (name, pairs), value in series(text).items()
-        if name == "tcpvitals_rtt_seconds_bucket"
+        if name == "tcpvitals_network_rtt_seconds_bucket"
     }
     assert counts["6.3e-05"] == 1
     assert counts["0.000127"] == 2
-    assert counts["0.000511"] == 2
+    assert counts["0.000735"] == 2
     assert counts["0.001023"] == 3
-    assert counts["16.777215"] == 3
+    assert counts["4.194303"] == 3
     assert counts["+Inf"] == 4
-    assert len(counts) == 20
+    assert len(counts) == 31
 
 
 def test_a_group_without_samples_has_no_histogram_but_all_counters() -> None:
@@ -209,8 +209,8 @@ def test_the_series_stay_within_the_cap() -> None:
     (text,) = looks(snapshot(groups, other=total({}, [1]), retired=total({}, [1])))
 
     of_groups = [name for name, pairs in series(text) if "remote" in dict(pairs)]
-    # Two histograms of 22 lines, 9 causes, 9 more counters, 1 gauge.
-    assert len(of_groups) == 52 * (2 * 22 + 19)
+    # Histograms of 20 and 33 lines, 9 causes, 9 more counters, 1 gauge.
+    assert len(of_groups) == 52 * (20 + 33 + 19)
 
 
 @dataclass

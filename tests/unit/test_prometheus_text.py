@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import exposition as classic
 from prometheus_client.openmetrics import exposition as openmetrics
-from prometheus_madeup import CLASSIC, OPENMETRICS, full, many, options
+from prometheus_madeup import CLASSIC, OPENMETRICS, edges, full, many, options
 
 from tcpvitals.model.key import Grouping
-from tcpvitals.sinks.prometheus import Exposition, edges_for
+from tcpvitals.sinks.prometheus import Exposition
 from tcpvitals.sinks.prometheus.labels import Labels
 from tcpvitals.sinks.prometheus.table import Family, Line, Table
 from tcpvitals.sinks.prometheus.text import chunks
@@ -83,12 +83,12 @@ def test_any_table_is_written_as_the_library_writes_it(drawn: list[Table]) -> No
 
 @pytest.mark.parametrize("snapshot", [full(), many(20)], ids=["small", "large"])
 @pytest.mark.parametrize(
-    "by", ["", "netns", "role,service,raddr/24/48,netns", "process,cgroup,laddr"]
+    "by", ["", "netns", "scope,role,service,raddr/24/48,netns", "process,cgroup,laddr"]
 )
 def test_a_whole_exposition_is_what_the_library_makes_of_it(
     snapshot: VitalsSnapshot, by: str
 ) -> None:
-    exposition = Exposition(options(Grouping.parse(by), edges=edges_for([0.001, 0.1])))
+    exposition = Exposition(options(Grouping.parse(by), edges=edges(0.001, 0.1)))
     exposition.show(snapshot)
     exposition.render(CLASSIC, gzip=False)
     exposition.show(snapshot)

@@ -33,6 +33,7 @@ static __always_inline void flow_ports(struct group_key *key, const struct endpo
 		key->rport = ends->rport;
 }
 
+/* Of a flow that the filters want. */
 static __noinline int add_to_flow(const struct endpoints *ends, __u8 role, __s32 segments)
 {
 	struct group_key key = {};
@@ -40,7 +41,7 @@ static __noinline int add_to_flow(const struct endpoints *ends, __u8 role, __s32
 	__u64 *count;
 	__u32 slot;
 
-	if (!ends || !wants_socket(ends))
+	if (!ends)
 		return 0;
 	key.family = ends->family;
 	key.laddr = ends->laddr;
@@ -54,10 +55,13 @@ static __noinline int add_to_flow(const struct endpoints *ends, __u8 role, __s32
 	return 0;
 }
 
+/* The socket's place is known by then: its totals were counted there. */
 static __noinline int count_flow(struct sock *sk, struct socket_state *state, __s32 segments)
 {
 	struct endpoints ends = {};
 
+	if (state->slot == SLOT_REJECTED)
+		return 0;
 	read_socket_ends(sk, &ends, true);
 	return add_to_flow(&ends, role_of(state, &ends), segments);
 }
@@ -67,6 +71,8 @@ static __noinline int count_flow_indirectly(struct sock *sk, struct socket_state
 {
 	struct endpoints ends = {};
 
+	if (state->slot == SLOT_REJECTED)
+		return 0;
 	read_socket_ends(sk, &ends, false);
 	return add_to_flow(&ends, role_of(state, &ends), segments);
 }

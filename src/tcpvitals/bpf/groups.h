@@ -7,6 +7,7 @@
 #ifndef TCPVITALS_GROUPS_H
 #define TCPVITALS_GROUPS_H
 
+#include "scopes.h"
 #include "sockets.h"
 
 /* A table of slots; what they count is elsewhere.  Their lengths are set before load. */
@@ -64,8 +65,7 @@ static __always_inline void key_addresses(struct group_key *key, const struct en
 }
 
 /* The service is the listener's port, whichever side we are on. */
-static __always_inline void key_ports(struct group_key *key, const struct endpoints *ends,
-                                      __u8 role)
+static __always_inline void key_ends(struct group_key *key, const struct endpoints *ends, __u8 role)
 {
 	if (settings.key_parts & KEY_LPORT)
 		key->lport = ends->lport;
@@ -74,7 +74,9 @@ static __always_inline void key_ports(struct group_key *key, const struct endpoi
 	if (settings.key_parts & KEY_SERVICE)
 		key->service_port = role == ROLE_SERVER ? ends->lport : ends->rport;
 	if (settings.key_parts & KEY_ROLE)
-		key->role = role;
+		key->role_scope |= role;
+	if (settings.key_parts & KEY_SCOPE)
+		key->role_scope |= scope_of(ends) << ROLE_BITS;
 }
 
 /* Sockets without a group share one, and look again whenever its generation moves on. */

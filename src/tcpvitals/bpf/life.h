@@ -158,7 +158,7 @@ static __noinline int emit_state(struct sock *sk, const struct socket_state *sta
 	struct endpoints ends = {};
 
 	read_socket_ends(sk, &ends, true);
-	if (!wants_socket(&ends))
+	if (!wants_socket(state, &ends))
 		return 0;
 	record = reserve_event(sizeof(*record));
 	if (!record)

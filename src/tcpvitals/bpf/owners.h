@@ -40,10 +40,11 @@ static __always_inline bool current_process(struct owner *to)
 	return !(BPF_CORE_READ(task, flags) & PF_KTHREAD);
 }
 
-/* A socket that changes hands is of another group from then on. */
+/* A socket that changes hands is of another group from then on, or wanted, or no more. */
 static __always_inline void set_owner(struct socket_state *state, const struct owner *owner)
 {
-	if (state->owner.tgid != owner->tgid && settings.key_parts & KEY_PROCESS)
+	if (state->owner.tgid != owner->tgid &&
+	    (settings.want_tgid || settings.key_parts & KEY_PROCESS))
 		state->slot = SLOT_UNRESOLVED;
 	state->owner = *owner;
 }

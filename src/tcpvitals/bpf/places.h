@@ -17,11 +17,11 @@ static __always_inline void find_place(struct sock *sk, const struct socket_stat
 	struct group_key key = {};
 
 	place->slot = SLOT_FIRST;
-	if (!wants_socket(ends)) {
+	if (!wants_socket(state, ends)) {
 		place->slot = SLOT_REJECTED;
 	} else if (settings.key_parts) {
 		key_addresses(&key, ends);
-		key_ports(&key, ends, role);
+		key_ends(&key, ends, role);
 		key_owner(&key, sk, state, direct);
 		place_of_key((struct table){&group_places, &groups, &free_slots}, &key, place);
 	}

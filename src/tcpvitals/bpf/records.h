@@ -7,7 +7,7 @@
 #include <linux/types.h>
 
 #define HISTOGRAM_BUCKETS 384
-#define MAX_PORTS 64
+#define MAX_PORT_RANGES 64
 
 /* Where counters are: the slots from FIRST on are the groups'.  A socket's slot is UNRESOLVED until
  * its first segment, REJECTED when the filters do not want it, OTHER when no slot was free.  The
@@ -18,6 +18,8 @@ enum slot {
 	SLOT_FIRST = 2,
 	SLOT_REJECTED = 0xffffffff,
 };
+
+#define ROLE_BITS 4
 
 enum role {
 	ROLE_UNKNOWN = 0,
@@ -68,6 +70,16 @@ enum key_part {
 	KEY_NETNS = 64,
 	KEY_PROCESS = 128,
 	KEY_CGROUP = 256,
+	KEY_SCOPE = 512,
+};
+
+/* Where the other end is. */
+enum scope {
+	SCOPE_UNKNOWN = 0,
+	SCOPE_LOOPBACK = 1,
+	SCOPE_LINK_LOCAL = 2,
+	SCOPE_PRIVATE = 4,
+	SCOPE_PUBLIC = 8,
 };
 
 #define COMM_BYTES 16
@@ -88,8 +100,8 @@ struct group_key {
 	__u16 lport;
 	__u16 rport;
 	__u16 service_port;
-	__u8 family; /* 4, 6, or 0 when the key has no address */
-	__u8 role;
+	__u8 family;     /* 4, 6, or 0 when the key has no address */
+	__u8 role_scope; /* enum role, and enum scope above ROLE_BITS: 5.10 has no stack for more */
 };
 
 /* Where a key's counters are.  The generation tells a slot's successive groups apart. */
@@ -280,9 +292,14 @@ struct address_filter {
 	__u32 family; /* 4, 6, or 0: any address will do */
 };
 
+struct port_range {
+	__u16 first;
+	__u16 last; /* inclusive */
+};
+
 struct port_filter {
 	__u32 count; /* 0: any port will do */
-	__u16 ports[MAX_PORTS];
+	struct port_range ranges[MAX_PORT_RANGES];
 };
 
 /* Fixed before the programs are loaded: the verifier removes what they rule out. */
@@ -293,6 +310,8 @@ struct settings {
 	struct port_filter want_rport;
 	__u32 want_family; /* 4, 6, or 0: both */
 	__u32 want_netns_inode;
+	enum scope want_scopes; /* any of them together, or 0: all */
+	__u32 want_tgid;        /* or 0: any */
 
 	enum key_part key_parts; /* any of them together */
 	struct address laddr_mask_v4;

@@ -203,7 +203,7 @@ static __always_inline void count_resend(struct sock *sk, __u32 slot, const stru
 		if (stateless)
 			add_stateless(to, resend);
 	}
-	if (settings.flow_ports && stateless && !resend->put_off)
+	if (settings.flow_ports && stateless && slot != SLOT_UNRESOLVED && !resend->put_off)
 		add_to_flow(ends, role_by_listener(ends), resend->segments);
 }
 
@@ -239,7 +239,7 @@ static __always_inline int on_retransmission(struct sock *sk, struct sk_buff *sk
 	count_resend(sk, totals_slot(sk, state, true), &resend, &ends, !state);
 	if (!settings.emit_retransmissions || resend.put_off)
 		return 0;
-	if (wants_socket(&ends))
+	if (wants_socket(state, &ends))
 		emit_resend(sk, tp, state, &ends, &resend);
 	return 0;
 }
@@ -291,13 +291,15 @@ static __always_inline int on_synack(struct sock *sk, struct request_sock *reque
 	struct socket_state *state = find_socket(sk);
 	struct endpoints ends = {};
 	struct synacks step = {};
+	__u32 slot;
 
 	read_endpoints(&request->__req_common, &ends, true);
 	on_request(request, &ends, is_synack_by_timer(sk, request), &step);
-	count_synacks(sk, request_slot(sk, state, &ends), &step);
-	if (settings.flow_ports)
+	slot = request_slot(sk, state, &ends);
+	count_synacks(sk, slot, &step);
+	if (settings.flow_ports && slot != SLOT_UNRESOLVED)
 		add_to_flow(&ends, ROLE_SERVER, step.retransmitted);
-	if (settings.emit_retransmissions && wants_socket(&ends))
+	if (settings.emit_retransmissions && wants_socket(state, &ends))
 		emit_synack(sk, request, state, &ends);
 	return 0;
 }

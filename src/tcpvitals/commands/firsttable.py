@@ -1,14 +1,21 @@
-"""What `serve` shows on a terminal: where it serves, and a first table, to see that it works."""
+"""What `serve` shows on a terminal: where it serves, and then what the network does.
+
+The first table comes with the first traffic of the network; on a terminal another follows at each
+refresh that brings more of it, elsewhere none: that is what the metrics are for.
+"""
 
 from __future__ import annotations
 
+import re
 import shutil
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TextIO
 
-from tcpvitals.model.rtt_report import RttPrint
-from tcpvitals.model.snapshot import Snapshot
+from tcpvitals.commands.glance import Glance, left_out
 from tcpvitals.sinks.compact import CompactSink
 from tcpvitals.sinks.folding import folded
+from tcpvitals.sinks.totals import TotalsSink
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -18,26 +25,34 @@ if TYPE_CHECKING:
     from tcpvitals.model.measurement import Sample
     from tcpvitals.model.vitals import VitalsSnapshot
 
-_ROWS: Final = 10
+_ROWS: Final = 5
+# Options of other commands: here the metrics have the rest.
+_HINT: Final = re.compile(r" \((?:--all|-w) shows \w+\)")
+_LEAST_NS: Final = 1_000_000_000
+"""Between two tables, however often is refreshed."""
 
 
 class FirstTable:
     """Made for the terminal `stream`; `write` is given the text."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - made in one place
         self,
         stream: TextIO,
         grouping: Grouping,
         sample: Sample,
+        port: int,
         wall: Callable[[int], dt.datetime],
         write: Callable[[str], None],
     ) -> None:
-        """Have nothing shown yet; the table will be of this sample."""
-        self._write, self._sample, self._wall = write, sample, wall
+        """Have nothing shown yet; round trips will be of this sample, `port` is our own."""
+        self._write, self._sample, self._port, self._wall = write, sample, port, wall
+        self._left_out = left_out(grouping, port)
         self._is_terminal = stream.isatty()
-        self._sink = CompactSink(
-            stream=stream, size=shutil.get_terminal_size, grouping=grouping, top=_ROWS
-        )
+        self._before: Glance | None = None
+        self._is_waiting = False
+        size = shutil.get_terminal_size
+        self._rtt = CompactSink(stream=stream, size=size, grouping=grouping, top=_ROWS)
+        self._totals = TotalsSink(stream=stream, size=size, grouping=grouping, top=_ROWS)
 
     def announce(self, url: str, remark: str) -> None:
         """Show where figures are served, and a remark below if there is one."""
@@ -48,27 +63,47 @@ class FirstTable:
         self._write("".join(f"{line}\n" for line in lines))
 
     def show(self, snapshot: VitalsSnapshot) -> bool:
-        """Show a snapshot that has something to show; whether that was so."""
-        print_ = self._print(snapshot)
-        if not print_.rows():
+        """Show a snapshot if there is something new; whether that was all there is to show."""
+        now, before = Glance.of(snapshot, self._sample, self._port), self._before
+        if before and snapshot.taken_ns - before.rtt.taken_ns < _LEAST_NS:
             return False
-        self._write(f"\n{self._sample} since the start:\n{self._sink.text(print_)}")
-        return True
+        if not now.has_moved(before):
+            self._wait(snapshot)
+            return False
+        self._write(self._text(now, before, self._wall(snapshot.taken_ns)))
+        self._before = now
+        return not self._is_terminal
 
-    def _print(self, snapshot: VitalsSnapshot) -> RttPrint:
-        since_start = Snapshot(
-            taken_ns=snapshot.taken_ns,
-            keys=snapshot.keys,
-            table=snapshot.table.histograms[self._sample],
-            other=snapshot.other.histograms[self._sample],
-            retired=snapshot.retired.histograms[self._sample],
-            losses=snapshot.losses,
-            groups_limit=snapshot.groups_limit,
-        ).since_start(snapshot.start_ns)
-        return RttPrint(
-            wall_time=self._wall(snapshot.taken_ns),
-            cumulative=since_start,
-            recent=since_start,
-            delta=False,
-            names=snapshot.names,
-        )
+    def _wait(self, snapshot: VitalsSnapshot) -> None:
+        """Say once what is waited for."""
+        if self._is_waiting or self._before:
+            return
+        self._is_waiting = True
+        live = int(snapshot.table.live.sum()) + snapshot.other.live
+        left_out_ = f"\n{self._left_out} left out" if self._left_out else ""
+        self._write(f"\nWaiting for traffic; connections open now: {live}.{left_out_}\n")
+
+    def _text(self, now: Glance, before: Glance | None, wall: dt.datetime) -> str:
+        without = f", {self._left_out} left out" if self._left_out else ""
+        totals = now.totals.table.total()
+        again, sent = totals["segments_retransmitted"], totals["segments_sent"]
+        lines = [f"\n{wall:%H:%M:%S}, since the start{without}:\n"]
+        lines += [f"{self._sample}\n", self._rtt.text(now.round_trips(before, wall))]
+        if again:
+            lines += ["retransmissions\n", self._totals.text(now.retransmissions(wall))]
+        else:
+            lines.append(f"retransmissions: none; segments sent: {sent}\n\n")
+        return _HINT.sub("", "".join([*lines, *_next(is_lossy=again > 0)]))
+
+
+def _next(*, is_lossy: bool) -> list[str]:
+    """What to run after this, by the name that it has here."""
+    called, name = Path(sys.argv[0]), "tcpvitals"
+    program = name if called.name != name or shutil.which(name) else str(called)
+    lossy = [("retrans --by process,raddr", "whose is it, and to whom?")] if is_lossy else []
+    asked = [
+        *lossy,
+        ("rtt --by raddr/24", "to whom is it slow?"),
+        ("rtt --sample network --by raddr", "the network, or the peer?"),
+    ]
+    return ["Next, as root:\n", *(f"  {program} {words:<33} {why}\n" for words, why in asked)]

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from tcpvitals.errors import UsageError
 from tcpvitals.kernel import netns
+from tcpvitals.kernel.processes import check_process
 from tcpvitals.model.numbers import whole_number
 from tcpvitals.model.printable import printable
+from tcpvitals.model.scope import Scope, parse_scopes
 from tcpvitals.model.selection import Selection, parse_network, parse_ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tcpvitals.model.columns import RttColumn, TotalsColumn
+    from tcpvitals.model.selection import Ports
 
 _Value = TypeVar("_Value")
 
@@ -25,6 +28,8 @@ USUAL_IDLE_S: Final = 60.0
 USUAL_RING_BYTES: Final = 1 << 24
 # About ten years: what the clock and select() can still take.
 _LONGEST_S: Final = 3e8
+# PID_MAX_LIMIT of linux/threads.h
+_LAST_PID: Final = 1 << 22
 
 
 def add_filters(
@@ -34,7 +39,7 @@ def add_filters(
 ) -> None:
     """Add the filters; ports may have more names."""
     filters = parser.add_argument_group("filters, of which all must agree")
-    address, ports = checked(parse_network), checked(parse_ports)
+    address, ports = checked(parse_network), checked(_ports)
     for short, name, seed, what in (
         ("-a", "--laddr", "--saddr", "local"),
         ("-A", "--raddr", "--daddr", "remote"),
@@ -47,7 +52,11 @@ def add_filters(
         (("-P", "--rport", "--dport", *rport), "remote"),
     ):
         filters.add_argument(
-            *spelled, type=ports, default=(), metavar="PORT[,...]", help=f"{what} port"
+            *spelled,
+            type=ports,
+            default=(),
+            metavar="PORT[,...]",
+            help=f"{what} ports: 443, 8000-8010, https",
         )
     family = filters.add_mutually_exclusive_group()
     for short, number in (("-4", 4), ("-6", 6)):
@@ -60,8 +69,31 @@ def add_filters(
             help=f"only IPv{number}",
         )
     filters.add_argument(
+        "--scope",
+        type=checked(parse_scopes),
+        default=(),
+        metavar="SCOPE[,...]",
+        help=f"where the other end is: {' '.join(Scope)}",
+    )
+    filters.add_argument(
         "--netns", metavar="NETNS", help="network namespace: name, path, inode number or pid"
     )
+    filters.add_argument(
+        "--pid", type=whole(1, _LAST_PID), metavar="PID", help="the process that owns the socket"
+    )
+
+
+def _ports(text: str) -> tuple[Ports, ...]:
+    return parse_ports(text, _port_of)
+
+
+def _port_of(service: str) -> int | None:
+    import socket  # noqa: PLC0415 - takes longer than all other options
+
+    try:
+        return socket.getservbyname(service, "tcp")
+    except (OSError, ValueError):  # ValueError: a null byte, or no text that can be encoded
+        return None
 
 
 def selection(given: argparse.Namespace) -> Selection:
@@ -76,15 +108,19 @@ def selection(given: argparse.Namespace) -> Selection:
         lports=given.lport,
         rports=given.rport,
         family=given.family,
+        scopes=given.scope,
+        pid=given.pid,
     ).checked()
 
 
-def in_namespace(chosen: Selection, name: str | None) -> Selection:
+def on_this_host(chosen: Selection, name: str | None) -> Selection:
     """Return the filters with the network namespace that was named, if one was.
 
     Raises:
-        UsageError: there is no such namespace.
+        UsageError: there is no such namespace, or no process that was asked for.
     """
+    if chosen.pid is not None:
+        check_process(chosen.pid)
     return replace(chosen, netns_inode=netns.find_inode(name)) if name is not None else chosen
 
 

@@ -16,7 +16,7 @@ CHANGEABLE: Final[Mapping[str, str]] = {
     "idle_s": "--idle",
     "refresh_s": "--refresh",
     "buckets": "--buckets",
-    "seed_series": "--seed-series",
+    "max_flows": "--max-flows",
     "quiet": "--quiet",
     "web_config_file": "--web.config.file",
 }
@@ -31,7 +31,7 @@ FIXED: Final[Mapping[str, str]] = {
     "netns": "--netns",
     "max_groups": "--max-groups",
     "histograms": "--histograms",
-    "seed_labels": "--seed-labels",
+    "flow_ports": "--flow-ports",
     "attach": "--attach",
     "user": "--user",
     "bpf_stats": "--bpf-stats",
@@ -44,6 +44,8 @@ FIXED_FILTERS: Final[Mapping[str, str]] = {
     "raddr": "--raddr",
     "lports": "--lport",
     "rports": "--rport",
+    "scopes": "--scope",
+    "pid": "--pid",
 }
 
 

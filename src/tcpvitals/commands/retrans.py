@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
 from tcpvitals.commands import retrans_options
-from tcpvitals.commands.options import in_namespace
+from tcpvitals.commands.options import on_this_host
 from tcpvitals.commands.output import escaping_output
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def main(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> int:
     """Run until the duration is over or a signal comes."""
     options = retrans_options.parse(parser, arguments)
-    selection = in_namespace(options.selection, options.netns)
+    selection = on_this_host(options.selection, options.netns)
     return _run(replace(options, selection=selection), escaping_output())
 
 

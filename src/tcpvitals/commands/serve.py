@@ -21,7 +21,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from tcpvitals.commands import serve_options
-from tcpvitals.commands.options import in_namespace
+from tcpvitals.commands.options import on_this_host
 from tcpvitals.commands.output import escaping_output
 from tcpvitals.errors import PrivilegeError
 from tcpvitals.kernel.libbpf.allocator import give_memory_back
@@ -82,7 +82,7 @@ def _serve(
         live = undo.enter_context(LiveVitals(request, plan, options.idle_s))
         if options.bpf_stats:
             undo.callback(os.close, _time_programs())
-        # Nothing needs it: where it is closed there is no first table.
+        # Nothing needs it: where it is closed there are no tables.
         stream = None if options.quiet or sys.stdout is None else escaping_output()
         service = Service(options, live, front, host_netns, plan.attach or "", stream)
         drop(options.user, capabilities_needed(os.uname().release))
@@ -113,9 +113,11 @@ def _time_programs() -> int:
 def _request(options: ServeOptions) -> Request:
     from tcpvitals.kernel.settings import Request  # noqa: PLC0415
 
-    flows = options.seed_labels
+    flows = options.flow_ports
+    with options.places.blame("pid"):
+        on_this_host(options.selection, None)
     with options.places.blame("netns"):
-        selected = in_namespace(options.selection, options.netns)
+        selected = on_this_host(options.selection, options.netns)
     return Request(
         options.grouping,
         selected,
@@ -124,5 +126,5 @@ def _request(options: ServeOptions) -> Request:
         namespaces=True,
         vitals=options.histograms,
         flows=flows,
-        flows_limit=0 if flows is FlowPorts.OFF else options.seed_series * _FLOWS_PER_SERIES,
+        flows_limit=0 if flows is FlowPorts.OFF else options.max_flows * _FLOWS_PER_SERIES,
     )

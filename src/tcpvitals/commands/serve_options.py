@@ -18,7 +18,7 @@ from tcpvitals.commands.options import (
     whole,
 )
 from tcpvitals.kernel.users import User, find_user
-from tcpvitals.model.key import FlowPorts, Grouping
+from tcpvitals.model.key import Field, FlowPorts, Grouping
 from tcpvitals.model.measurement import HISTOGRAMS, USUAL_HISTOGRAMS
 from tcpvitals.model.printable import printable
 from tcpvitals.sinks.web.listening import ListenAddress, parse_listen
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tcpvitals.model.selection import Selection
 
 _LISTEN: Final = "127.0.0.1:2112"
-_BY: Final = "role,service,raddr/24/48,netns"
+_BY: Final = "scope,role,service,raddr/24/48,netns"
 _MOST_SERIES: Final = 100_000
 _MOST_BUCKETS: Final = 100
 # What the kernel half counts: microseconds, up to 2**27 of them.
@@ -60,8 +60,8 @@ class ServeOptions:
     refresh_s: float
     histograms: tuple[Sample, ...]
     buckets: tuple[float, ...]
-    seed_labels: FlowPorts
-    seed_series: int
+    flow_ports: FlowPorts
+    max_flows: int
     attach: str | None
     user: User | None
     bpf_stats: bool
@@ -94,8 +94,8 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> ServeOpt
         refresh_s=given.refresh,
         histograms=given.histograms,
         buckets=given.buckets,
-        seed_labels=FlowPorts(given.seed_labels),
-        seed_series=given.seed_series,
+        flow_ports=FlowPorts(given.flow_ports),
+        max_flows=given.max_flows,
         attach=given.attach,
         user=given.user,
         bpf_stats=given.bpf_stats,
@@ -113,7 +113,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     _add_web(parser)
     _add_what(parser)
     add_filters(parser)
-    _add_seed(parser)
+    _add_flows(parser)
     _add_running(parser)
 
 
@@ -154,7 +154,7 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
         type=checked(Grouping.parse),
         default=_BY,
         metavar="FIELD[,...]",
-        help="laddr raddr lport rport service role netns process cgroup, in any combination, are "
+        help=f"{' '.join(Field)}, in any combination, are "
         f"the labels; raddr/24/48 cuts addresses; '' is the whole host (default {_BY})",
     )
     add_limits(what, bytes_each="10 KiB", idle="that counts nothing", default=200)
@@ -171,27 +171,28 @@ def _add_what(parser: argparse.ArgumentParser) -> None:
         type=_edges,
         default=(),
         metavar="SECONDS[,...]",
-        help="upper edges of the histograms, each moved to the nearest edge of what the kernel "
-        "half counts (at most 3.2 %% away); default: 63 us to 16.8 s, in powers of two, or of four "
-        "with more than two histograms",
+        help="upper edges of all histograms, each moved to the nearest edge of what the kernel "
+        "half counts (at most 3.2 %% away); default: those of network a factor of 1.4 apart, of "
+        "another two, or of four with more than two histograms",
     )
     what.add_argument("--attach", choices=["fentry", "tp_btf"], help="the hook; default: by host")
 
 
-def _add_seed(parser: argparse.ArgumentParser) -> None:
-    seed = parser.add_argument_group("tcp_retransmissions_total, for each pair of addresses")
-    seed.add_argument(
-        "--seed-labels",
-        choices=[labels.value for labels in FlowPorts],
+def _add_flows(parser: argparse.ArgumentParser) -> None:
+    flows = parser.add_argument_group("tcp_retransmissions_total, for each pair of addresses")
+    flows.add_argument(
+        "--flow-ports",
+        choices=[ports.value for ports in FlowPorts],
         default=FlowPorts.BOUNDED.value,
-        help="bounded: the ephemeral side's port is 0 (default); full: both ports; off: without it",
+        help="which ports tell flows apart: bounded: not a client's own, which is 0 (default); "
+        "full: both; off: without this metric",
     )
-    seed.add_argument(
-        "--seed-series",
+    flows.add_argument(
+        "--max-flows",
         type=whole(1, _MOST_SERIES),
         default=500,
         metavar="N",
-        help="at most N series of it; the rest is counted as other (default 500)",
+        help="at most N flows have a series; the rest is counted as other (default 500)",
     )
 
 
@@ -215,7 +216,7 @@ def _add_running(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="have the kernel measure how long BPF programs run, which costs some ns a run",
     )
-    running.add_argument("-q", "--quiet", action="store_true", help="no first table")
+    running.add_argument("-q", "--quiet", action="store_true", help="no tables on standard output")
     add_duration(running)
 
 

@@ -26,7 +26,7 @@ from tcpvitals.errors import TcpvitalsError
 from tcpvitals.kernel.host import Paths, files_left
 from tcpvitals.model.health import Health
 from tcpvitals.model.printable import printable
-from tcpvitals.sinks.prometheus import Exposition, Options, edges_for, usual_seconds
+from tcpvitals.sinks.prometheus import Exposition, Options, edges_for, usual_edges
 from tcpvitals.sinks.prometheus.negotiation import choose
 from tcpvitals.sinks.web.limits import Limits, limits_for
 from tcpvitals.sinks.web.listening import bound_address
@@ -36,11 +36,12 @@ from tcpvitals.sources.live import boot_time_ns
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tcpvitals.commands.front import Front
     from tcpvitals.commands.serve_options import ServeOptions
     from tcpvitals.commands.stopping import StopRequest
+    from tcpvitals.model.measurement import Sample
     from tcpvitals.model.vitals import VitalsSnapshot
     from tcpvitals.sinks.prometheus import Edges
     from tcpvitals.sinks.prometheus.negotiation import Format
@@ -64,8 +65,10 @@ def _limits() -> Limits:
     return limits_for(files_left(Paths().open_files) - _SPARE_FILES)
 
 
-def _edges(options: ServeOptions) -> Edges:
-    return edges_for(options.buckets or usual_seconds(len(options.histograms)))
+def _edges(options: ServeOptions) -> Mapping[Sample, Edges]:
+    if options.buckets:
+        return dict.fromkeys(options.histograms, edges_for(options.buckets))
+    return usual_edges(options.histograms)
 
 
 class Service:
@@ -82,7 +85,7 @@ class Service:
     ) -> None:
         """Make everything ready to serve what `live` counts; privileges may go after that.
 
-        A first table is shown on `stream`, if there is one.
+        Tables are shown on `stream`, if there is one.
         """
         self._options, self._live, self._web = options, live, front.web
         self._log, self._screen = front.log, BackgroundWriter(stream, lambda _lost: "")
@@ -102,7 +105,8 @@ class Service:
     def _first_table(self, stream: TextIO) -> FirstTable:
         options = self._options
         sample = options.histograms[0]
-        return FirstTable(stream, options.grouping, sample, self._wall, self._screen.write)
+        port = self._listen.port
+        return FirstTable(stream, options.grouping, sample, port, self._wall, self._screen.write)
 
     def _exposing(self) -> Exposition:
         options = self._options
@@ -113,9 +117,8 @@ class Service:
                 kernel=os.uname().release,
                 attach=self._attach,
                 wall=self._wall,
-                histograms=options.histograms,
                 edges=_edges(options),
-                flows_shown=options.seed_series,
+                flows_shown=options.max_flows,
             )
         )
 
@@ -288,4 +291,4 @@ class Service:
         self._options = options
         self._changed.set()
         self._live.set_idle(options.idle_s)
-        self._exposition.change(edges, options.seed_series)
+        self._exposition.change(edges, options.max_flows)

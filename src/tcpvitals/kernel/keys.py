@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Final
 
 from tcpvitals.model.key import Field, GroupKey, Process, Role
+from tcpvitals.model.scope import Scope
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,8 +14,12 @@ if TYPE_CHECKING:
     from tcpvitals.model.key import Address, Grouping
 
 _V4: Final = 4
-# As enum role in records.h; a test compares.
+# As ROLE_BITS in records.h.
+_ROLE_BITS: Final = 4
+_ROLE: Final = 0b1111
+# As enum role and enum scope in records.h; a test compares.
 ROLES: Final = {1: Role.CLIENT, 2: Role.SERVER}
+SCOPES: Final = {1: Scope.LOOPBACK, 2: Scope.LINK_LOCAL, 4: Scope.PRIVATE, 8: Scope.PUBLIC}
 
 
 def _address(words: bytes, family: int) -> Address:
@@ -36,8 +41,9 @@ def decode_key(record: np.void, grouping: Grouping) -> GroupKey:
         lport=int(record["lport"]) if Field.LPORT in has else None,
         rport=int(record["rport"]) if Field.RPORT in has else None,
         service=int(record["service_port"]) if Field.SERVICE in has else None,
-        role=ROLES.get(int(record["role"])) if Field.ROLE in has else None,
+        role=ROLES.get(int(record["role_scope"]) & _ROLE) if Field.ROLE in has else None,
         netns=int(record["netns_inode"]) if Field.NETNS in has else None,
         process=_process(record) if Field.PROCESS in has else None,
         cgroup=int(record["cgroup_id"]) or None if Field.CGROUP in has else None,
+        scope=SCOPES.get(int(record["role_scope"]) >> _ROLE_BITS) if Field.SCOPE in has else None,
     )

@@ -14,6 +14,7 @@ import numpy as np
 
 from tcpvitals.model.key import Field, FlowPorts
 from tcpvitals.model.measurement import CLEAN, NEWEST, Unit
+from tcpvitals.model.selection import first_port, last_port
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -86,7 +87,7 @@ class Request:
     @property
     def needs_owner(self) -> bool:
         """Whether sockets are followed from their first state to their last, and their owners."""
-        by_owner = Field.PROCESS in self.grouping.fields
+        by_owner = Field.PROCESS in self.grouping.fields or self.selection.pid is not None
         return self.totals or self.namespaces or bool(self.telling) or by_owner
 
     @property
@@ -105,7 +106,7 @@ class Request:
 def encode(layouts: Layouts, request: Request, plan: Plan) -> bytes:
     """The bytes of `struct settings` for a request and a plan."""
     settings = np.zeros((), layouts.struct("settings"))
-    _encode_selection(settings, request.selection)
+    _encode_selection(settings, layouts, request.selection)
     _encode_grouping(settings, layouts, request.grouping)
     _encode_samples(settings, request)
     settings["need_role"] = request.needs_role
@@ -141,7 +142,7 @@ def _words(network: Network) -> tuple[bytes, bytes]:
     )
 
 
-def _encode_selection(settings: Record, chosen: Selection) -> None:
+def _encode_selection(settings: Record, layouts: Layouts, chosen: Selection) -> None:
     for name, network in (("want_laddr", chosen.laddr), ("want_raddr", chosen.raddr)):
         if network is not None:
             address, mask = _words(network)
@@ -150,9 +151,13 @@ def _encode_selection(settings: Record, chosen: Selection) -> None:
             settings[name]["mask"]["words_be"] = np.frombuffer(mask, "<u4")
     for name, ports in (("want_lport", chosen.lports), ("want_rport", chosen.rports)):
         settings[name]["count"] = len(ports)
-        settings[name]["ports"][: len(ports)] = ports
+        settings[name]["ranges"]["first"][: len(ports)] = [first_port(one) for one in ports]
+        settings[name]["ranges"]["last"][: len(ports)] = [last_port(one) for one in ports]
     settings["want_family"] = chosen.family or 0
     settings["want_netns_inode"] = chosen.netns_inode or 0
+    settings["want_tgid"] = chosen.pid or 0
+    bits = layouts.enum("scope")
+    settings["want_scopes"] = sum(bits[f"SCOPE_{one.name}"] for one in chosen.scopes)
 
 
 def _encode_grouping(settings: Record, layouts: Layouts, grouping: Grouping) -> None:

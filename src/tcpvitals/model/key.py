@@ -17,6 +17,7 @@ from tcpvitals.model.printable import printable
 
 if TYPE_CHECKING:
     from tcpvitals.model.names import Names
+    from tcpvitals.model.scope import Scope
 
 Address: TypeAlias = IPv4Address | IPv6Address | IPv4Network | IPv6Network
 
@@ -41,6 +42,7 @@ class Field(StrEnum):
     NETNS = "netns"
     PROCESS = "process"
     CGROUP = "cgroup"
+    SCOPE = "scope"
 
 
 ADDRESS_FIELDS = (Field.LADDR, Field.RADDR)
@@ -175,6 +177,7 @@ class GroupKey:
     netns: int | None = None
     process: Process | None = None
     cgroup: int | None = None
+    scope: Scope | None = None
 
     def labels(self, grouping: Grouping, names: Names) -> dict[str, str]:
         """Return the grouping's fields with their values, in its order: {"raddr": "10.0.0.0/24"}.
@@ -203,7 +206,7 @@ class GroupKey:
             case Field.CGROUP if self.cgroup is not None:
                 return names.cgroup(self.cgroup)
             case _:
-                value: int | Role | Process | None = getattr(self, field.value)
+                value: int | Role | Process | Scope | None = getattr(self, field.value)
                 return UNKNOWN if value is None else str(value)
 
 

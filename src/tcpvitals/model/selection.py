@@ -8,17 +8,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_interface
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from tcpvitals.errors import UsageError
 from tcpvitals.model.numbers import whole_number
 from tcpvitals.model.printable import printable
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tcpvitals.model.scope import Scope
+
 Network: TypeAlias = IPv4Network | IPv6Network
 Family: TypeAlias = Literal[4, 6]
+Ports: TypeAlias = int | range
+"""A port, or a range of them."""
 
 PORTS_LIMIT = 64
-"""Ports in one list, on one side: as many as the BPF half has room for."""
+"""Ports and ranges in one list, on one side: as many as the BPF half has room for."""
 
 _LAST_PORT = 65535
 _MAPPED = IPv6Network("::ffff:0:0/96")
@@ -30,10 +37,12 @@ class Selection:
 
     laddr: Network | None = None
     raddr: Network | None = None
-    lports: tuple[int, ...] = ()
-    rports: tuple[int, ...] = ()
+    lports: tuple[Ports, ...] = ()
+    rports: tuple[Ports, ...] = ()
     family: Family | None = None
     netns_inode: int | None = None
+    scopes: tuple[Scope, ...] = ()
+    pid: int | None = None
 
     def checked(self) -> Selection:
         """Return itself, if some connection could pass.
@@ -80,22 +89,54 @@ def _unmapped(network: Network) -> Network:
     return IPv4Network((first, network.prefixlen - _MAPPED.prefixlen))
 
 
-def parse_ports(text: str) -> tuple[int, ...]:
-    """Read a port or a list of ports, `80,443`; repeated ones count once.
+def first_port(ports: Ports) -> int:
+    """Return a port, or the first of a range."""
+    return ports if isinstance(ports, int) else ports[0]
+
+
+def last_port(ports: Ports) -> int:
+    """Return a port, or the last of a range, which belongs to it."""
+    return ports if isinstance(ports, int) else ports[-1]
+
+
+def parse_ports(text: str, port_of: Callable[[str], int | None]) -> tuple[Ports, ...]:
+    """Read ports, ranges and names of services, `80,8000-8010,https`; repeated ones count once.
+
+    `port_of` knows the names: a service's TCP port, None if there is no such service.
 
     Raises:
-        UsageError: one is not within 1..65535, or there are more than 64.
+        UsageError: one is neither, or a range goes down, or there are more than 64.
     """
-    ports = tuple(dict.fromkeys(_parse_port(word.strip()) for word in text.split(",")))
+    words = dict.fromkeys(word.strip() for word in text.split(","))
+    ports = tuple(dict.fromkeys(_parse_port(word, port_of) for word in words))
     if len(ports) > PORTS_LIMIT:
-        msg = f"{len(ports)} ports in one list are too many: {PORTS_LIMIT} at most"
+        msg = f"{len(ports)} ports in one list are too many: {PORTS_LIMIT} ports and ranges at most"
         raise UsageError(msg)
     return ports
 
 
-def _parse_port(word: str) -> int:
-    port = whole_number(word, 1, _LAST_PORT)
-    if port is not None:
+def _parse_port(word: str, port_of: Callable[[str], int | None]) -> Ports:
+    # A name may have a dash, too: `ms-sql-s`.
+    port = _number(word) or _parse_range(word) or port_of(word)
+    if port:
         return port
-    msg = f"port '{printable(word)}' is not a number from 1 to {_LAST_PORT}"
+    msg = (
+        f"port '{printable(word)}' is not a number from 1 to {_LAST_PORT}, "
+        "a range as 8000-8010, or a TCP service of /etc/services"
+    )
     raise UsageError(msg)
+
+
+def _parse_range(word: str) -> range | None:
+    first, dash, last = word.partition("-")
+    low, high = _number(first), _number(last)
+    if not dash or low is None or high is None:
+        return None
+    if low > high:
+        msg = f"port range '{printable(word)}' goes down: did you mean {high}-{low}?"
+        raise UsageError(msg)
+    return range(low, high + 1)
+
+
+def _number(word: str) -> int | None:
+    return whole_number(word, 1, _LAST_PORT)

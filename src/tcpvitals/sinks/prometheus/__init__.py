@@ -7,7 +7,7 @@ which ones there are.
 
 from __future__ import annotations
 
-from tcpvitals.sinks.prometheus.edges import Edges, edges_for, usual_seconds
+from tcpvitals.sinks.prometheus.edges import Edges, edges_for, usual_edges
 from tcpvitals.sinks.prometheus.exposition import Exposition, Options
 
-__all__ = ["Edges", "Exposition", "Options", "edges_for", "usual_seconds"]
+__all__ = ["Edges", "Exposition", "Options", "edges_for", "usual_edges"]

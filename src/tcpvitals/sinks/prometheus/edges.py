@@ -14,29 +14,25 @@ import numpy as np
 
 from tcpvitals.errors import UsageError
 from tcpvitals.model.histogram import HIGHS
+from tcpvitals.model.measurement import Sample
 from tcpvitals.sinks.prometheus.table import number_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tcpvitals.model.histogram import Counts, Indices
 
 _US: Final = 1e6
 
-_FINE_FOR: Final = 2
-_FIRST_POWER, _LAST_POWER = 6, 24
+# Powers of two, in microseconds: half ones from 255 us to 2.1 s, whole ones around them.
+_HALVES: Final = tuple(half / 2 for half in range(2 * 8, 2 * 21 + 1))
+_ALONE: Final = (6, 7, *_HALVES, 22, 23, 24)
+_NETWORK: Final = (6, 7, *_HALVES, 22)
+_BESIDE_ANOTHER: Final = (6, *range(8, 23), 24)
+_BESIDE_OTHERS: Final = tuple(range(6, 25, 2))
+_TWO: Final = 2
 
 INFINITE: Final = "+Inf"
-
-
-def usual_seconds(histograms: int) -> tuple[float, ...]:
-    """Return the edges for so many histograms, in seconds, from 63 us to 16.777215 s.
-
-    Each is twice as much as the one before with up to two histograms (19 edges), four times with
-    more (10 edges): so a group has no more than 72 series.
-    """
-    step = 1 if histograms <= _FINE_FOR else 2
-    return tuple((2**power - 1) / _US for power in range(_FIRST_POWER, _LAST_POWER + 1, step))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +52,32 @@ class Edges:
     def fold(self, buckets: Counts) -> Counts:
         """Fold kernel buckets [G, 384] into ours, which do not add up from the left: [G, E]."""
         return np.add.reduceat(buckets, self.starts, axis=-1)
+
+
+def usual_edges(samples: Sequence[Sample]) -> dict[Sample, Edges]:
+    """Return the edges of each histogram when there are histograms of these samples.
+
+    The finest with which a group has no more than 72 series: of two histograms, that of `network`,
+    which alerts and panels take percentiles from, has most of them.
+    """
+    return {one: _edges_of(_usual_powers(one, len(samples))) for one in samples}
+
+
+def _usual_powers(sample: Sample, histograms: int) -> Iterable[float]:
+    if histograms == 1:
+        return _ALONE
+    if histograms > _TWO:
+        return _BESIDE_OTHERS
+    return _NETWORK if sample is Sample.NETWORK else _BESIDE_ANOTHER
+
+
+def _edges_of(powers: Iterable[float]) -> Edges:
+    return edges_for([(2**power - 1) / _US for power in powers])
+
+
+def same_edges(one: Mapping[Sample, Edges], other: Mapping[Sample, Edges]) -> bool:
+    """Return whether all histograms have the same edges."""
+    return [edges.le for edges in one.values()] == [edges.le for edges in other.values()]
 
 
 def edges_for(seconds: Sequence[float]) -> Edges:

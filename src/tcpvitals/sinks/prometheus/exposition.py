@@ -16,7 +16,7 @@ from prometheus_client import ProcessCollector
 from tcpvitals.model.measurement import USUAL_HISTOGRAMS
 from tcpvitals.model.ratchet import Settled
 from tcpvitals.sinks.prometheus import kernel, names, own
-from tcpvitals.sinks.prometheus.edges import Edges, edges_for, usual_seconds
+from tcpvitals.sinks.prometheus.edges import Edges, same_edges, usual_edges
 from tcpvitals.sinks.prometheus.flows import Flows
 from tcpvitals.sinks.prometheus.groups import Groups, all_totals, without_cause
 from tcpvitals.sinks.prometheus.negotiation import choose
@@ -25,7 +25,7 @@ from tcpvitals.sinks.prometheus.series import with_sums
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from prometheus_client.core import Metric
 
@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 class Options:
     """What does not change while the exporter runs.
 
-    `kernel` and `attach` are what `tcpvitals_build_info` says.  There is a histogram of each of the
-    samples `histograms`, which are what the snapshots have.  `wall` turns boot time (ns) into
-    time of day.  At most `flows_shown` flows have a series of their own.
+    `kernel` and `attach` are what `tcpvitals_build_info` says.  There is a histogram of each sample
+    that has `edges`; the snapshots have them all.  `wall` turns boot time (ns) into time of day.
+    At most `flows_shown` flows have a series of their own.
     """
 
     grouping: Grouping
@@ -50,8 +50,7 @@ class Options:
     kernel: str
     attach: str
     wall: Callable[[int], dt.datetime]
-    histograms: tuple[Sample, ...] = USUAL_HISTOGRAMS
-    edges: Edges = field(default_factory=lambda: edges_for(usual_seconds(len(USUAL_HISTOGRAMS))))
+    edges: Mapping[Sample, Edges] = field(default_factory=lambda: usual_edges(USUAL_HISTOGRAMS))
     flows_shown: int = 500
 
 
@@ -77,7 +76,7 @@ class Exposition:
         # What follows belongs to whoever has the lock.
         self._lock = threading.Lock()
         self._edges = options.edges
-        self._groups = Groups(options.grouping, options.histograms, options.edges)
+        self._groups = Groups(options.grouping, options.edges)
         self._flows = Flows(options.flows_shown)
         self._process = ProcessCollector(registry=None)
         self._page: Page | None = None
@@ -92,14 +91,14 @@ class Exposition:
         number = self._newest.number + 1 if self._newest else 1
         self._newest = _Newest(number, snapshot, settled)
 
-    def change(self, edges: Edges, flows_shown: int) -> None:
+    def change(self, edges: Mapping[Sample, Edges], flows_shown: int) -> None:
         """Show histograms with other edges, and more flows or fewer, from the next scrape on.
 
         Other edges are other series.  Of histograms whose group had come back, what it had before
         is in `retired` from then on; nothing else is lost.
         """
         with self._lock:
-            if edges.le != self._edges.le:
+            if not same_edges(edges, self._edges):
                 self._groups.fold(edges)
             self._edges = edges
             self._flows.allow(flows_shown)

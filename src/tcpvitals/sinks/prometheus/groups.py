@@ -23,7 +23,7 @@ from tcpvitals.sinks.prometheus.series import Merged, Series, with_sums
 from tcpvitals.sinks.prometheus.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping
 
     from tcpvitals.model.histogram import Counts
     from tcpvitals.model.key import Grouping
@@ -65,9 +65,9 @@ def _folded(snapshot: VitalsSnapshot, sample: Sample, edges: Edges) -> Counts:
 class Groups:
     """Makes tables of snapshots; remembers what it has shown, so that nothing goes backwards."""
 
-    def __init__(self, grouping: Grouping, samples: Sequence[Sample], edges: Edges) -> None:
-        """Begin with nothing shown; there will be a histogram of each of the samples."""
-        self._grouping, self._samples = grouping, samples
+    def __init__(self, grouping: Grouping, edges: Mapping[Sample, Edges]) -> None:
+        """Begin with nothing shown; there will be a histogram of each sample that has edges."""
+        self._grouping = grouping
         self._totals = Series(len(FIELDS) + 1)
         self.fold(edges)
         self._sums = [same_label(grouping, OTHER), same_label(grouping, RETIRED)]
@@ -75,18 +75,18 @@ class Groups:
         self._ids = np.zeros(0, np.uint64)
         self._merged = Merged.of([])
 
-    def fold(self, edges: Edges) -> None:
+    def fold(self, edges: Mapping[Sample, Edges]) -> None:
         """Show histograms with these edges; what has been shown with others cannot be compared."""
         self._edges = edges
         self._histograms = {
-            one: (histogram(one, edges), Series(len(edges) + 1)) for one in self._samples
+            sample: (histogram(sample, one), Series(len(one) + 1)) for sample, one in edges.items()
         }
 
     def tables(self, snapshot: VitalsSnapshot, unknown: Counts) -> Iterator[Table]:
         """Return the tables of a snapshot, with what has `unknown` causes: uint64[G + 2]."""
         merged, ids = self._merge(snapshot), with_sums(snapshot.table.ids)
         for sample, (family, series) in self._histograms.items():
-            folded = _folded(snapshot, sample, self._edges)
+            folded = _folded(snapshot, sample, self._edges[sample])
             yield _histogram(family, merged.labels, series.follow(ids, merged, folded))
         totals = np.column_stack((all_totals(snapshot), unknown))
         totals = self._totals.follow(ids, merged, totals)

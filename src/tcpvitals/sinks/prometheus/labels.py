@@ -30,6 +30,7 @@ LABELS: Final = {
     Field.NETNS: "netns",
     Field.PROCESS: "process",
     Field.CGROUP: "cgroup",
+    Field.SCOPE: "scope",
 }
 """The label of each field that groups are made of."""
 
