@@ -24,13 +24,12 @@ class MadeUpVariables:
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self.settling = np.zeros(1, np.uint32)
+        self.settlings = {name: np.zeros(1, np.uint32) for name in ("settling", "settling_before")}
         self.lives = np.zeros(1, np.dtype([(name, np.uint64) for name in FIELDS]))
 
     def number(self, name: str) -> npt.NDArray[np.uint32]:
-        """Return the number of the settling."""
-        assert name == "settling"
-        return self.settling
+        """Return the number of the settling, or of the one before."""
+        return self.settlings[name]
 
     def record(self, name: str) -> npt.NDArray[np.void]:
         """Return the counts of lives."""
@@ -58,6 +57,21 @@ def settler_of(
 
     plan = MadeUpPlan(storage_iterator=all_met)
     return Settler(plan, variables, run)  # type: ignore[arg-type]  # made up
+
+
+def test_settlings_have_numbers_from_1_to_255_and_programs_know_the_one_before() -> None:
+    variables = MadeUpVariables()
+    seen: list[tuple[int, int]] = []
+
+    def meet() -> None:
+        numbers = variables.settlings
+        seen.append((int(numbers["settling_before"][0]), int(numbers["settling"][0])))
+
+    settler = settler_of(variables, meet)
+    for _ in range(257):
+        settler.settle()
+    assert seen[:2] == [(0, 1), (1, 2)]
+    assert seen[254:] == [(254, 255), (255, 1), (1, 2)]
 
 
 def test_what_began_and_neither_ended_nor_is_there_ended_unseen_at_the_second_look() -> None:

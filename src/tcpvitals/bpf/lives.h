@@ -13,8 +13,10 @@
 
 struct lives lives = {};
 
-/* User space moves it on, from 1 to 255 and round again, before it has sockets settled. */
+/* User space moves it on, from 1 to 255 and round again, before it has sockets settled; and what it
+ * was before. */
 __u32 settling = 0;
+__u32 settling_before = 0;
 
 /* User space writes when it began to count, in seconds of boot time. */
 __u32 counting_since_s = 0;
@@ -44,16 +46,24 @@ static __always_inline void end_life(struct socket_state *state)
 	state->followed = 0;
 }
 
+/* Whether a socket that is not followed was there when this settling began, or was followed then:
+ * it has closed, or is a listener that was met the last time. */
+static __always_inline bool is_no_newcomer(const struct socket_state *state, __u8 tcp_state)
+{
+	return state->closed ||
+	       (tcp_state == TCP_LISTEN && state->settling == (__u8)settling_before);
+}
+
 /* Whether no iterator has met this socket in this settling; then it is counted. */
-static __always_inline bool is_met_first(struct socket_state *state)
+static __always_inline bool is_met_first(struct socket_state *state, __u8 tcp_state)
 {
 	if (state->settling == (__u8)settling)
 		return false;
-	state->settling = settling;
 	if (state->followed)
 		__sync_fetch_and_add(&lives.met, 1);
-	else
+	else if (is_no_newcomer(state, tcp_state))
 		__sync_fetch_and_add(&lives.met_other, 1);
+	state->settling = settling;
 	return true;
 }
 

@@ -184,7 +184,7 @@ struct lives {
 	__u64 ended;
 	__u64 late;      /* of the ended ones: only the socket's end was seen, and not its close */
 	__u64 met;       /* in this settling */
-	__u64 met_other; /* likewise, but not followed: listeners, closed ones */
+	__u64 met_other; /* likewise, but not followed, and no newcomers */
 	/* What connections had retransmitted before anything was seen of them, where that may have
 	 * been before we began: it is in no total. */
 	__u64 left_out;

@@ -29,7 +29,7 @@ static __always_inline void note_live(struct sock *sk, struct socket_state *stat
 
 static __always_inline void settle_live(struct sock *sk, struct socket_state *state)
 {
-	bool first = is_met_first(state);
+	bool first = is_met_first(state, sk->__sk_common.skc_state);
 
 	mark_namespace(&sk->__sk_common, true);
 	if (!may_settle(state))
@@ -135,7 +135,7 @@ int settle_sockets_by_pointer(struct bpf_iter__bpf_map_elem *ctx)
 	tcp_state = BPF_CORE_READ(sk, __sk_common.skc_state);
 	if (tcp_state == TCP_CLOSE)
 		return 0;
-	first = is_met_first(state);
+	first = is_met_first(state, tcp_state);
 	if (!may_settle(state) || !is_connected(state, tcp_state))
 		return 0;
 	again = settle_step(sk, state, false, false);

@@ -32,6 +32,7 @@ class Settler:
         """Settle with `run`, which runs an iterator and returns what it prints."""
         self._plan, self._run = plan, run
         self._settling, self._lives = variables.number("settling"), variables.record("lives")
+        self._settling_before = variables.number("settling_before")
         self._unseen, self._last = Steady(), 0
 
     @property
@@ -62,6 +63,7 @@ class Settler:
 
     def settle(self) -> None:
         """Bring the totals of live sockets up to date, in every network namespace."""
+        self._settling_before[0] = self._settling[0]
         self._settling[0] = self._settling[0] % _SETTLINGS + 1
         self._lives["met"] = self._lives["met_other"] = 0
         begun, allocated = self._count("begun"), _allocated()
