@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_madeup import SECOND, USUAL, key, snapshot, wall
 
-from tcpvitals.commands.firsttable import FirstTable
 from tcpvitals.commands.glance import is_network, left_out
+from tcpvitals.commands.glances import Glances
 from tcpvitals.model.key import Grouping, GroupKey, Role
 from tcpvitals.model.measurement import Sample
 from tcpvitals.model.scope import Scope
@@ -38,7 +38,7 @@ class Screen:
         stream = io.StringIO()
         monkeypatch.setattr(stream, "isatty", lambda: is_terminal)
         self._written: list[str] = []
-        self._table = FirstTable(stream, USUAL, Sample.RTT, PORT, wall, self._written.append)
+        self._glances = Glances(stream, USUAL, Sample.RTT, PORT, wall, self._written.append)
         self._now_ns = 60 * SECOND
         self.is_done = False
 
@@ -46,7 +46,7 @@ class Screen:
         """Return what a refresh brings."""
         self._now_ns += int(after_s * SECOND)
         self._written.clear()
-        self.is_done = self._table.show(snapshot(groups, taken_ns=self._now_ns))
+        self.is_done = self._glances.show(snapshot(groups, taken_ns=self._now_ns))
         return "".join(self._written)
 
 

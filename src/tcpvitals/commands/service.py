@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from tcpvitals import __version__
 from tcpvitals.commands.background import BackgroundWriter
-from tcpvitals.commands.firsttable import FirstTable
+from tcpvitals.commands.glances import Glances
 from tcpvitals.commands.naming import Naming
 from tcpvitals.commands.reloading import changes
 from tcpvitals.commands.wall import wall_clock
@@ -92,7 +92,7 @@ class Service:
         self._host_netns, self._attach = host_netns, attach
         self._listen = bound_address(options.listen, front.listener)
         self._naming, self._wall = Naming(), wall_clock()
-        self._table = self._first_table(stream) if stream else None
+        self._glances = self._glances_on(stream) if stream else None
         self._health = Health(live.start_ns)
         self._exposition = self._exposing()
         self._warming: Warming[tuple[Format, bool]] = Warming()
@@ -102,11 +102,11 @@ class Service:
         self._is_refreshing = False
         self._changed = asyncio.Event()
 
-    def _first_table(self, stream: TextIO) -> FirstTable:
+    def _glances_on(self, stream: TextIO) -> Glances:
         options = self._options
         sample = options.histograms[0]
         port = self._listen.port
-        return FirstTable(stream, options.grouping, sample, port, self._wall, self._screen.write)
+        return Glances(stream, options.grouping, sample, port, self._wall, self._screen.write)
 
     def _exposing(self) -> Exposition:
         options = self._options
@@ -215,8 +215,8 @@ class Service:
     def _show(self, snapshot: VitalsSnapshot) -> None:
         self._exposition.show(snapshot)
         self._health.refreshed(snapshot.taken_ns, snapshot.losses)
-        if self._table and self._table.show(snapshot):
-            self._table = None
+        if self._glances and self._glances.show(snapshot):
+            self._glances = None
 
     def _snapshot(self) -> VitalsSnapshot:
         grouping = self._options.grouping
@@ -264,10 +264,10 @@ class Service:
     # --- talking -------------------------------------------------------------------------
 
     def _announce(self, remark: str) -> None:
-        if self._table:
+        if self._glances:
             secure = self._web is not None and self._web.current.tls is not None
             url = f"{'https' if secure else 'http'}://{self._listen}/metrics"
-            self._table.announce(url, remark)
+            self._glances.announce(url, remark)
 
     async def _reload(self, read: Callable[[], ServeOptions]) -> None:
         """Read in a thread: the file may be slow to read, and the options to parse."""

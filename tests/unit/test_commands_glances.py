@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tcpvitals.commands.firsttable import FirstTable
+from tcpvitals.commands.glances import Glances
 from tcpvitals.model.key import Grouping
 from tcpvitals.model.measurement import Sample
 
@@ -27,7 +27,7 @@ def test_the_first_lines_fit_the_terminal_and_are_whole_in_a_pipe(
     stream = io.StringIO()
     monkeypatch.setattr(stream, "isatty", lambda: is_terminal)
     written: list[str] = []
-    table = FirstTable(
+    table = Glances(
         stream,
         Grouping(),
         Sample.RTT,

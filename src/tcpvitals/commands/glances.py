@@ -32,7 +32,7 @@ _LEAST_NS: Final = 1_000_000_000
 """Between two tables, however often is refreshed."""
 
 
-class FirstTable:
+class Glances:
     """Made for the terminal `stream`; `write` is given the text."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - made in one place
