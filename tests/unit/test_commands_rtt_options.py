@@ -162,12 +162,15 @@ def test_bcc_users_find_their_options(words: list[str], name: str, value: object
         (["--json"], "json", True),
         (["--top", "5"], "top", 5),
         (["--all"], "all", True),
-        (["--sort", "p99"], "sort", RttColumn.P99),
         (["--full"], "full", True),
     ],
 )
 def test_our_own_options_do_what_they_say(words: list[str], name: str, value: object) -> None:
     assert asked(*words) == defaults_but(name, value)
+
+
+def test_groups_are_sorted_by_a_column() -> None:
+    assert asked("--by", "raddr", "--sort", "p99").sort is RttColumn.P99
 
 
 def test_letters_may_share_a_dash() -> None:

@@ -88,6 +88,8 @@ def test_a_grouping_is_of_fields_that_exist_each_once(text: str) -> None:
         (("-6", "-a", "::ffff:10.0.0.1"), "-6 contradicts the local address 10.0.0.1/32"),
         (("-a", "10.0.0.1", "-A", "::1"), "differ in family"),
         (("--top", "1", "--all"), "not allowed with argument"),
+        (("--sort", "p99"), "--sort is for groups: add --by"),
+        (("--by", "", "--sort", "p99"), "--sort is for groups: add --by"),
     ],
 )
 def test_options_that_contradict_each_other_are_told_apart(

@@ -71,9 +71,13 @@ def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> RttOptio
     _add_output(parser)
     spelled = [f"-{word}" if _SINGLE_DASH.fullmatch(word) else word for word in arguments]
     given = parser.parse_args(spelled)
+    grouping = _grouping(given)
+    if given.sort and not grouping.fields:
+        message = "--sort is for groups: add --by"
+        raise UsageError(message)
     return RttOptions(
         measurement=Measurement(Sample(given.sample), Unit.MS if given.ms else Unit.US),
-        grouping=_grouping(given),
+        grouping=grouping,
         selection=selection(given),
         netns=given.netns,
         attach=given.attach,
