@@ -59,6 +59,7 @@ RULES = (
     Rule(Where.HOST, "test_serve_counting.py", "when a Python process counts and refreshes"),
     Rule(Where.HOST, "test_serve_few_files.py", "open files and connections of a Python process"),
     Rule(Where.HOST, "test_serve_unread_log.py", "a pipe of a Python process"),
+    Rule(Where.HOST, "test_serve_hardship.py", "signals and mounts of a Python process"),
     Rule(
         Where.HOST,
         "test_startup_failures.py",
