@@ -83,6 +83,23 @@ def test_the_first_traffic_of_the_network_is_shown_with_what_it_lost_and_what_to
     assert "--all" not in text
 
 
+def test_no_option_of_another_command_is_named_however_narrow_the_terminal(
+    screen: Screen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some: dict[int, Group] = {
+        3 + number: (key(f"10.9.{number}.0/24", service=443), LOST if number < 8 else WELL, [300])
+        for number in range(20)
+    }
+    for columns in ("40", "80", "140"):
+        monkeypatch.setenv("COLUMNS", columns)
+        text = screen.refresh(some | {30: (FAR, WELL, [300] * int(columns))})
+        assert "... and 16 more groups\n" in text
+        assert "... and 3 more groups\n" in text
+        assert "13 groups without retransmissions" in " ".join(text.split())
+        assert "0 everywhere, not shown" in text or columns != "80"
+        assert not {"--all", "-w", "shows"} & {word.strip("()") for word in text.split()}
+
+
 def test_nothing_lost_is_said_in_a_line_and_nothing_is_advised_about_it(screen: Screen) -> None:
     text = screen.refresh(OWN | {3: (FAR, WELL, [20_000])})
 

@@ -6,7 +6,6 @@ refresh that brings more of it, elsewhere none: that is what the metrics are for
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from tcpvitals.model.vitals import VitalsSnapshot
 
 _ROWS: Final = 5
-# Options of other commands: here the metrics have the rest.
-_HINT: Final = re.compile(r" \((?:--all|-w) shows \w+\)")
 _LEAST_NS: Final = 1_000_000_000
 """Between two tables, however often is refreshed."""
 
@@ -51,8 +48,11 @@ class Glances:
         self._before: Glance | None = None
         self._is_waiting = False
         size = shutil.get_terminal_size
-        self._rtt = CompactSink(stream=stream, size=size, grouping=grouping, top=_ROWS)
-        self._totals = TotalsSink(stream=stream, size=size, grouping=grouping, top=_ROWS)
+        # Without hints, which are at options of other commands: here the metrics have the rest.
+        self._rtt = CompactSink(stream=stream, size=size, grouping=grouping, top=_ROWS, hints=False)
+        self._totals = TotalsSink(
+            stream=stream, size=size, grouping=grouping, top=_ROWS, hints=False
+        )
 
     def announce(self, url: str, remark: str) -> None:
         """Show where figures are served, and a remark below if there is one."""
@@ -93,7 +93,7 @@ class Glances:
             lines += ["retransmissions\n", self._totals.text(now.retransmissions(wall))]
         else:
             lines.append(f"retransmissions: none; segments sent: {sent}\n\n")
-        return _HINT.sub("", "".join([*lines, *_next(is_lossy=again > 0)]))
+        return "".join([*lines, *_next(is_lossy=again > 0)])
 
 
 def _next(*, is_lossy: bool) -> list[str]:

@@ -30,7 +30,8 @@ class CompactSink:
 
     `size` returns columns and lines of the terminal (as shutil.get_terminal_size does) and is
     asked at each print.  As many rows are shown as fit, unless `top` names a number or
-    `everything` asks for all.  `color` marks the p99 by NEAR_US and FAR_US.
+    `everything` asks for all.  `color` marks the p99 by NEAR_US and FAR_US, `hints` names options
+    that show more.
     """
 
     stream: TextIO
@@ -41,6 +42,7 @@ class CompactSink:
     color: bool = False
     top: int | None = None
     everything: bool = False
+    hints: bool = True
 
     def show(self, print_: RttPrint) -> None:
         """Write one print, with a blank line after it."""
@@ -55,7 +57,7 @@ class CompactSink:
         table = self._table(print_, groups[:limit], width)
 
         def remarks(hidden: int) -> list[str]:
-            return folded(notes(print_, hidden), width)
+            return folded(notes(print_, hidden, hints=self.hints), width)
 
         lines = [f"{print_.wall_time:%H:%M:%S}"] if self.timestamp else []
         if self.top or self.everything:

@@ -11,12 +11,18 @@ if TYPE_CHECKING:
     from tcpvitals.model.rtt_report import RttPrint
 
 
-def notes(print_: RttPrint, hidden: int) -> list[str]:
-    """Return them; `hidden` is how many groups with samples the sink leaves out."""
+def notes(print_: RttPrint, hidden: int, *, hints: bool = True) -> list[str]:
+    """Return them.
+
+    Args:
+        print_: what the sink shows.
+        hidden: how many groups with samples the sink leaves out.
+        hints: whether to name the option that shows them.
+    """
     shown = print_.shown
     lines = [
         _nothing(print_),
-        hidden_line(hidden),
+        hidden_line(hidden, hint=hints),
         _other(shown),
         _retired(shown),
         lost_line(shown.losses),

@@ -8,15 +8,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def hidden_line(groups: int) -> str:
-    """Say that there are more groups than shown; empty if there are none."""
+def hidden_line(groups: int, *, hint: bool) -> str:
+    """Say that there are more groups than shown, with a hint at --all; empty if there are none."""
     if not groups:
         return ""
-    return (
-        "... and 1 more group (--all shows it)"
-        if groups == 1
-        else f"... and {groups} more groups (--all shows them)"
-    )
+    said = "... and 1 more group" if groups == 1 else f"... and {groups} more groups"
+    return said + all_hint(groups) if hint else said
+
+
+def all_hint(groups: int) -> str:
+    """Return how to see groups that are not shown."""
+    return f" (--all shows {'it' if groups == 1 else 'them'})"
 
 
 def lost_line(losses: Mapping[str, int]) -> str:

@@ -37,7 +37,8 @@ class TotalsSink:
     included.  `size` returns columns and lines of the terminal (as shutil.get_terminal_size does)
     and is asked at each print; without it nothing depends on them.  What does not fit the columns
     is folded, unless `wide`.  As many rows are shown as fit the lines, unless `top` names a number
-    or `everything` asks for all groups, those without retransmissions included.
+    or `everything` asks for all groups, those without retransmissions included.  `hints` names
+    options that show more.
     """
 
     stream: TextIO
@@ -47,6 +48,7 @@ class TotalsSink:
     timestamp: bool = False
     everything: bool = False
     wide: bool = False
+    hints: bool = True
 
     def show(self, print_: TotalsPrint) -> None:
         """Write one print, with a blank line after it."""
@@ -80,7 +82,8 @@ class TotalsSink:
         table, left_out = _laid_out(titles, columns, None if self.wide else width, len(rows))
 
         def remarks(hidden: int) -> list[str]:
-            return folded([*left_out, *notes(print_, hidden, quiet)], width)
+            said = notes(print_, hidden, quiet, hints=self.hints)
+            return folded([*self._not_shown(left_out), *said], width)
 
         clock = [f"{print_.wall_time:%H:%M:%S}"] if self.timestamp else []
         if has_limit:
@@ -88,6 +91,11 @@ class TotalsSink:
         # The blank line at the end, and the cursor's own.
         room = height - 2 - self.timestamp
         return [*clock, *table.on_screen(len(listed), remarks, room, width)]
+
+    def _not_shown(self, columns: list[str]) -> list[str]:
+        """Say which columns are left out, if there are any."""
+        hint = " (-w shows all)" if self.hints else ""
+        return [f"0 everywhere, not shown: {' '.join(columns)}{hint}"] if columns else []
 
     def _listed(self, print_: TotalsPrint) -> tuple[list[int], int]:
         """Return the groups that deserve a row, and how many others were active."""
@@ -133,7 +141,7 @@ def _percent(ratio: float | None) -> str:
 def _laid_out(
     titles: Sequence[str], columns: list[list[str]], width: int | None, groups: int
 ) -> tuple[TextTable, list[str]]:
-    """Return the table, and what is to be said of columns that are not in it.
+    """Return the table, and the headings of columns that are not in it.
 
     Columns of nothing but zeroes may give way to titles: only where titles then have room beside
     the figures, and only as many as it takes.
@@ -144,9 +152,8 @@ def _laid_out(
         layout.lines(title, cells)
         for title, cells in zip(titles, zip(*kept, strict=True), strict=True)
     ]
-    left_out = " ".join(column[0].strip() for column in columns if column not in kept)
-    remarks = [f"0 everywhere, not shown: {left_out} (-w shows all)"] if left_out else []
-    return TextTable(head, rows[:groups], [line for row in rows[groups:] for line in row]), remarks
+    left_out = [column[0].strip() for column in columns if column not in kept]
+    return TextTable(head, rows[:groups], [line for row in rows[groups:] for line in row]), left_out
 
 
 def _beside_titles(

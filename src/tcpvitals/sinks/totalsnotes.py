@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tcpvitals.sinks.remarks import hidden_line, lost_line
+from tcpvitals.sinks.remarks import all_hint, hidden_line, lost_line
 
 if TYPE_CHECKING:
     from tcpvitals.model.totals import Totals
     from tcpvitals.model.totals_report import TotalsPrint
 
 
-def notes(print_: TotalsPrint, hidden: int, quiet: int) -> list[str]:
+def notes(print_: TotalsPrint, hidden: int, quiet: int, *, hints: bool = True) -> list[str]:
     """Return them.
 
     Args:
         print_: what the sink shows.
         hidden: how many groups with retransmissions the sink leaves out.
         quiet: how many groups without it leaves out.
+        hints: whether to name the option that shows them.
     """
     shown = print_.shown
     past_limit = f"past the limit of {shown.groups_limit} groups (--max-groups raises it)"
     lines = [
         _nothing(print_),
-        hidden_line(hidden),
-        _quiet(quiet),
+        hidden_line(hidden, hint=hints),
+        _quiet(quiet, hint=hints),
         _groupless("other", shown.other, past_limit),
         _groupless("retired", shown.retired, "by groups that have long been idle"),
         _unattributed(print_),
@@ -43,14 +44,12 @@ def _nothing(print_: TotalsPrint) -> str:
     return ""
 
 
-def _quiet(groups: int) -> str:
+def _quiet(groups: int, *, hint: bool) -> str:
     if not groups:
         return ""
-    return (
-        "1 group without retransmissions is not shown (--all shows it)"
-        if groups == 1
-        else f"{groups} groups without retransmissions are not shown (--all shows them)"
-    )
+    which = "1 group" if groups == 1 else f"{groups} groups"
+    said = f"{which} without retransmissions {'is' if groups == 1 else 'are'} not shown"
+    return said + all_hint(groups) if hint else said
 
 
 def _groupless(name: str, totals: Totals, whose: str) -> str:
