@@ -127,7 +127,9 @@ def test_libbpf_tools_tcprtt_sees_the_same_histogram(
     """
     live = open_rtt()
     process = subprocess.Popen(
-        [libbpf_tool("tcprtt"), "-i", "600"], stdout=subprocess.PIPE, text=True
+        ["setpriv", "--pdeathsig", "KILL", libbpf_tool("tcprtt"), "-i", "600"],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         while not is_waiting(process.pid):

@@ -25,7 +25,8 @@ from tcpvitals.netlab.workload import serve, traffic_command
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_COMMAND = [sys.executable, "-m", "tcpvitals", "rtt"]
+# It ends with us, whatever ends us.
+_COMMAND = ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "tcpvitals", "rtt"]
 _KILLS, _AT_ONCE = (8, 2) if IN_VM else (100, 4)
 _HELD = re.compile(r"^(prog|map|link)_id:\s*(\d+)$", re.MULTILINE)
 ROUNDED_S = 0.001  # as JSON has it
