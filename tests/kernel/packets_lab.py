@@ -1,4 +1,8 @@
-"""What packet timestamps say of round trips: nothing of TCP's sockets, and nothing of ours."""
+"""What packet timestamps say of round trips: nothing of TCP's sockets, and nothing of ours.
+
+A round trip begins with the packet's own timestamp: a machine with other work may hand it to its
+device much later.  It ends where TCP takes up the ACK.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +30,7 @@ WHOLE = 1514
 _PACKET = np.dtype(
     [
         ("time_ns", "<u8"),
+        ("stamped_ns", "<u8"),
         ("netns", "<u4"),
         ("seq", "<u4"),
         ("ack", "<u4"),
@@ -46,21 +51,30 @@ class RoundTrips:
     """The round trips of one sender's connections, in microseconds.
 
     `clean` are those of ACKs without data for two full-sized segments or more; `least` is the
-    shortest of all of a connection, one for each of `clean`.
+    shortest of all of a connection, one for each of `clean`; `every` has all, the handshake's too.
     """
 
     clean: list[float]
     least: list[float]
+    every: list[float]
 
     def p50(self, *others_us: float) -> float:
         """The median of the clean ones and some others, as it is in a histogram of such buckets."""
-        values = np.array([*self.clean, *others_us]).astype(np.int64)
-        buckets = np.bincount(bucket_index(values), minlength=BUCKETS).astype(np.uint64)
-        return quantile(buckets, 0.5, values.min(), values.max()) or 0
+        return _p50([*self.clean, *others_us])
+
+    def p50_of_every(self) -> float:
+        """The same of all."""
+        return _p50(self.every)
 
     def inflation_p50(self) -> float:
         """The median of how far clean ones are above their connection's shortest."""
         return float(np.median(np.array(self.clean) - self.least))
+
+
+def _p50(trips_us: list[float]) -> float:
+    values = np.array(trips_us).astype(np.int64)
+    buckets = np.bincount(bucket_index(values), minlength=BUCKETS).astype(np.uint64)
+    return quantile(buckets, 0.5, values.min(), values.max()) or 0
 
 
 @contextmanager
@@ -90,7 +104,7 @@ def round_trips(
     seen: np.ndarray, netns: int, *, to_port: int | None = None, from_port: int | None = None
 ) -> RoundTrips:
     """Match ACKs with what they acknowledge, for all connections of a namespace with this port."""
-    found = RoundTrips([], [])
+    found = RoundTrips([], [], [])
     mine = seen[seen["netns"] == netns]
     local, remote = _ends(mine)
     chosen = remote == to_port if to_port else local == from_port
@@ -135,7 +149,7 @@ def _match(packets: np.ndarray, found: RoundTrips) -> None:
             elif not one["bytes"]:
                 continue
             starts.append((int(one["seq"]) - first) % _WRAP)
-            sent_ns.append(int(one["time_ns"]))
+            sent_ns.append(int(one["stamped_ns"]))
         elif one["flags"] & _ACK and starts:
             newly = (int(one["ack"]) - first) % _WRAP - acknowledged
             if not 0 < newly < _WRAP // 2:
@@ -145,6 +159,7 @@ def _match(packets: np.ndarray, found: RoundTrips) -> None:
             trips.append((int(one["time_ns"]) - sent_ns[at]) / 1000)
             if _is_clean(one, newly):
                 clean.append(trips[-1])
+    found.every.extend(trips)
     found.clean.extend(clean)
     found.least.extend([min(trips, default=0)] * len(clean))
 

@@ -39,6 +39,7 @@ struct tcp_skb_cb {
 
 struct sk_buff {
 	struct net_device *dev;
+	__u64 skb_mstamp_ns;
 	char cb[48];
 	unsigned int len;
 	unsigned char *data;
@@ -58,6 +59,7 @@ struct sock {
 
 struct packet {
 	__u64 time_ns;
+	__u64 stamped_ns; /* when a sent packet was made, which may wait for the CPU after that */
 	__u32 netns_inode;
 	__u32 seq;
 	__u32 ack;
@@ -112,6 +114,7 @@ static __always_inline int note(struct sk_buff *skb, int before_ip, __u32 inode,
 		return 0;
 	}
 	packet->time_ns = bpf_ktime_get_ns();
+	packet->stamped_ns = skb->skb_mstamp_ns;
 	packet->netns_inode = inode;
 	packet->seq = bpf_ntohl(tcp.seq);
 	packet->ack = ack ? *ack : bpf_ntohl(tcp.ack);
