@@ -64,8 +64,7 @@ EXPECTED: Final = {
     "killed owner": Expected({CLIENT: 6}),
     "prefork": Expected({SERVER: 12}),
     "SCM_RIGHTS": Expected({SERVER: 6}),
-    # As much as the congestion window lets go, which stalls before may have reduced.
-    "path MTU": Expected({CLIENT: 1}),
+    "path MTU": Expected({CLIENT: 7}),
     "BBR": Expected({CLIENT: 43, SERVER: 40}, moved={(CLIENT, "TcpExtTCPSynRetrans"): 3}),
     "no SACK": Expected({CLIENT: 43, SERVER: 40}, moved={(CLIENT, "TcpExtTCPSynRetrans"): 3}),
     "ECN": Expected(_BULK),

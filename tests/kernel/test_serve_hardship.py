@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 OPTIONS = ("--refresh", "0.5")
-NOBODY = "65534"
+OTHER_USER = "65534"
 STORM = 300
 STOPPED_S = 3
 
@@ -45,7 +45,7 @@ def test_it_serves_as_another_user_where_processes_are_hidden_or_nothing_can_be_
     change: str,
 ) -> None:
     port = free_port()
-    options = ("--user", NOBODY, "--listen", f"127.0.0.1:{port}", *OPTIONS)
+    options = ("--user", OTHER_USER, "--listen", f"127.0.0.1:{port}", *OPTIONS)
     command = ["unshare", "-m", "sh", "-c", f'{change} && exec "$@"', "sh", *COMMAND, *options]
     with subprocess.Popen(
         ["setpriv", "--pdeathsig", "KILL", *command],

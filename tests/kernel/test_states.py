@@ -164,7 +164,7 @@ def _finish(actor: Actor, port: int, first: str = "client", second: str = "serve
 
 
 def _live(actor: Actor) -> float:
-    """Eight ways through a connection's life; how many ms one that nobody answers took at most."""
+    """Eight ways through a connection's life; how many ms an unanswered one took at most."""
     for port in (NEW, SERVER_FIRST, RESET, SIX, MAPPED):
         _connect(actor, port)
     actor.do("use", name="in vain")
